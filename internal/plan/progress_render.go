@@ -22,27 +22,18 @@ func ProgressFormats() []report.Format {
 
 // WriteProgress renders progress as format.
 func WriteProgress(w io.Writer, format report.Format, progress *Progress, options report.Options) error {
-	writer := bufio.NewWriterSize(w, 64<<10)
-	var err error
-	switch format {
-	case report.Table:
-		err = progress.table(writer, options)
-	case report.JSON:
-		err = report.WriteJSONLine(writer, progress)
-	case report.CSV:
-		err = progress.csv(writer)
-	case report.Markdown:
-		err = progress.markdown(writer)
-	default:
-		return fmt.Errorf("%w %q: progress is written as table, json, csv or markdown", report.ErrFormat, report.Short(string(format), 40))
-	}
-	if err == nil {
-		err = writer.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("write %s progress: %w", format, err)
-	}
-	return nil
+	return report.Writers{
+		report.Table: func(out *bufio.Writer) error {
+			progress.table(report.NewScreen(out, options))
+			return nil
+		},
+		report.JSON: func(out *bufio.Writer) error { return report.WriteJSONLine(out, progress) },
+		report.CSV:  func(out *bufio.Writer) error { return progress.csv(out) },
+		report.Markdown: func(out *bufio.Writer) error {
+			progress.markdown(out)
+			return nil
+		},
+	}.Write(w, format, "progress")
 }
 
 // Bounds of what the terminal shows.
@@ -51,36 +42,26 @@ const (
 	shownPoints = 10
 )
 
-func (p *Progress) table(w io.Writer, options report.Options) error {
-	width := options.Columns()
-	in := options.Language
-	bold := func(s string) string { return report.Paint(s, report.Bold, options.Color) }
-	for _, line := range report.Wrap(in.Say(p.Sentence), width) {
-		fmt.Fprintln(w, bold(line))
-	}
+func (p *Progress) table(screen *report.Screen) {
+	in := screen.Language
+	screen.Lines(0, in.Say(p.Sentence), report.Bold)
 	for _, note := range p.Notes {
-		for i, line := range report.Wrap(in.Say(note), width-2) {
-			fmt.Fprintf(w, "%s%s\n", []string{"- ", "  "}[min(i, 1)], report.Paint(line, report.Amber, options.Color))
+		for i, line := range report.Wrap(in.Say(note), screen.Columns()-2) {
+			fmt.Fprintf(screen, "%s%s\n", []string{"- ", "  "}[min(i, 1)], screen.Paint(line, report.Amber))
 		}
 	}
-	fmt.Fprintln(w)
-	if err := p.waveTable(in).Write(w, width, options.Color); err != nil {
-		return err
-	}
+	fmt.Fprintln(screen)
+	screen.Table(p.waveTable(in))
 	for _, list := range p.lists() {
 		if len(list.parts) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s%s\n", bold(in.Say(list.title)), report.Paint(behindWords(list.parts, in), report.Dim, options.Color))
-		if err := partTable(list.name, list.parts[:min(len(list.parts), shownParts)], in).Write(w, width, options.Color); err != nil {
-			return err
-		}
-		if more := len(list.parts) - shownParts; more > 0 {
-			fmt.Fprintf(w, "  %s\n", report.Paint(in.Say("and "+report.Number(more)+" more; --output csv has all"), report.Dim, options.Color))
-		}
+		screen.Section(list.title, behindWords(list.parts))
+		screen.Table(partTable(list.name, list.parts[:min(len(list.parts), shownParts)], in))
+		screen.More(len(list.parts)-shownParts, "more; --output csv has all")
 	}
-	fmt.Fprintf(w, "\n%s\n", bold(in.Say("Scan by scan")))
-	return p.pointTable(shownPoints, in).Write(w, width, options.Color)
+	screen.Section("Scan by scan", "")
+	screen.Table(p.pointTable(shownPoints, in))
 }
 
 // partList is one of the ways in which the fleet is divided.
@@ -94,7 +75,7 @@ func (p *Progress) lists() []partList {
 }
 
 // behindWords says how many parts are behind.
-func behindWords(parts []ProgressPart, in lang.Language) string {
+func behindWords(parts []ProgressPart) string {
 	n := 0
 	for i := range parts {
 		if parts[i].Behind {
@@ -104,35 +85,32 @@ func behindWords(parts []ProgressPart, in lang.Language) string {
 	if n == 0 {
 		return ""
 	}
-	return "  " + in.Say(report.Number(n)+" behind: some are open, and no fewer than there were")
+	return report.Number(n) + " behind: some are open, and no fewer than there were"
 }
 
 // waveTable counts the waves now and then.
 func (p *Progress) waveTable(in lang.Language) *report.TextTable {
-	textTable := &report.TextTable{Indent: 2, In: in, Shrink: []int{0}, Head: []report.Cell{{Text: "wave"}, right("now")}}
+	textTable := &report.TextTable{Indent: 2, Shrink: []int{0}, Head: report.Head("wave", "now:")}
 	if p.Then != nil {
-		textTable.Head = append(textTable.Head, right("then"), right("change"))
+		textTable.Head = report.Head("wave", "now:", "then:", "change:")
 	}
 	for _, id := range waves.All() {
 		now := p.Now.Waves[string(id)]
-		row := []report.Cell{{Text: in.Say(id.Title()), Style: waveStyle(id)}, right(report.Number(now))}
+		row := []report.Cell{{Text: in.Say(id.Title()), Style: waveStyle(id)}, report.Figure(now)}
 		if p.Then != nil {
 			then := p.Then.Waves[string(id)]
-			row = append(row, right(report.Number(then)), right(signed(now-then)))
+			row = append(row, report.Figure(then), right(signed(now-then)))
 		}
 		textTable.Rows = append(textTable.Rows, row)
 	}
 	return textTable
 }
 
-// right is a cell of a number.
+// right is a cell of a text beside numbers.
 func right(s string) report.Cell { return report.Cell{Text: s, Right: true} }
 
 func partTable(name string, parts []ProgressPart, in lang.Language) *report.TextTable {
-	textTable := &report.TextTable{
-		Indent: 2, In: in, Shrink: []int{5, 0},
-		Head: []report.Cell{{Text: name}, right("instances"), right("open"), right("then"), right("change"), {Text: ""}},
-	}
+	textTable := &report.TextTable{Indent: 2, Shrink: []int{5, 0}, Head: report.Head(name, "instances:", "open:", "then:", "change:", "")}
 	for i := range parts {
 		part := &parts[i]
 		note, style := part.Note, report.Dim
@@ -140,7 +118,7 @@ func partTable(name string, parts []ProgressPart, in lang.Language) *report.Text
 			note, style = "behind", report.Red
 		}
 		textTable.Rows = append(textTable.Rows, []report.Cell{
-			{Text: part.title(in)}, right(report.Number(part.Instances)), right(report.Number(part.Open)), right(in.Say(known(part.Then, report.Number))), right(in.Say(known(part.Change, signed))), {Text: in.Say(note), Style: style},
+			{Text: part.title(in)}, report.Figure(part.Instances), report.Figure(part.Open), right(in.Say(known(part.Then, report.Number))), right(in.Say(known(part.Change, signed))), {Text: in.Say(note), Style: style},
 		})
 	}
 	return textTable
@@ -167,25 +145,20 @@ func signed(n int) string {
 	return report.Number(n)
 }
 
-// last are the newest points, at most n.
-func (p *Progress) last(n int) []ProgressMark { return p.Points[max(0, len(p.Points)-n):] }
-
 func (p *Progress) pointTable(n int, in lang.Language) *report.TextTable {
 	textTable := &report.TextTable{
-		Indent: 2, In: in, Shrink: []int{1},
-		Head: []report.Cell{{Text: "when"}, {Text: "what"}, right("instances"), right("open"), right("mended"), right("new"), right("gone"), right("worse"), right("by rules"), right("by evidence")},
+		Indent: 2, Shrink: []int{1}, Head: report.Head("when", "what", "instances:", "open:", "mended:", "new:", "gone:", "worse:", "by rules:", "by evidence:"),
 	}
-	for _, progressMark := range p.last(n) {
-		what := string(progressMark.State)
-		if progressMark.Kind == "rules" {
+	for _, mark := range p.Points[max(0, len(p.Points)-n):] {
+		what := string(mark.State)
+		if mark.Kind == "rules" {
 			what = "other rules"
 		}
+		moves := &mark.Moves
 		textTable.Rows = append(textTable.Rows, []report.Cell{
-			{Text: report.Moment(progressMark.At)},
-			{Text: in.Say(what)},
-			right(report.Number(progressMark.Instances)), right(report.Number(progressMark.Open)), right(report.Number(progressMark.Moves.Closed)), right(report.Number(progressMark.Moves.Came)),
-			right(report.Number(progressMark.Moves.Went)), right(report.Number(progressMark.Moves.Opened)), right(signed(progressMark.Moves.OpenedByRules - progressMark.Moves.ClosedByRules)),
-			right(signed(progressMark.Moves.OpenedByEvidence - progressMark.Moves.ClosedByEvidence)),
+			{Text: report.Moment(mark.At)}, {Text: in.Say(what)}, report.Figure(mark.Instances), report.Figure(mark.Open),
+			report.Figure(moves.Closed), report.Figure(moves.Came), report.Figure(moves.Went), report.Figure(moves.Opened),
+			right(signed(moves.OpenedByRules - moves.ClosedByRules)), right(signed(moves.OpenedByEvidence - moves.ClosedByEvidence)),
 		})
 	}
 	return textTable
@@ -229,26 +202,21 @@ func (p *Progress) csv(w io.Writer) error {
 	return out.Error()
 }
 
-func (p *Progress) markdown(w io.Writer) error {
+func (p *Progress) markdown(w *bufio.Writer) {
 	fmt.Fprintf(w, "# Progress to %s\n\n%s\n\n", report.MarkdownText(p.Target), report.MarkdownText(p.Sentence))
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "- %s\n", report.MarkdownText(note))
 	}
-	if err := markdownTable(w, "Waves", p.waveTable(lang.English)); err != nil {
-		return err
-	}
+	markdownTable(w, "Waves", p.waveTable(lang.English))
 	for _, list := range p.lists() {
-		if len(list.parts) == 0 {
-			continue
-		}
-		if err := markdownTable(w, list.title, partTable(list.name, list.parts, lang.English)); err != nil {
-			return err
+		if len(list.parts) > 0 {
+			markdownTable(w, list.title, partTable(list.name, list.parts, lang.English))
 		}
 	}
-	return markdownTable(w, "Scan by scan", p.pointTable(len(p.Points), lang.English))
+	markdownTable(w, "Scan by scan", p.pointTable(len(p.Points), lang.English))
 }
 
-func markdownTable(w io.Writer, title string, textTable *report.TextTable) error {
+func markdownTable(w *bufio.Writer, title string, textTable *report.TextTable) {
 	fmt.Fprintf(w, "\n## %s\n\n", title)
 	var titles []string
 	for _, cell := range textTable.Head {
@@ -265,5 +233,5 @@ func markdownTable(w io.Writer, title string, textTable *report.TextTable) error
 		}
 		rows = append(rows, cells)
 	}
-	return report.MarkdownTable(w, titles, rows)
+	report.MarkdownTable(w, titles, rows)
 }

@@ -23,29 +23,16 @@ func Formats() []report.Format {
 
 // Write renders plan as format.
 func Write(w io.Writer, format report.Format, plan *Plan, options report.Options) error {
-	writer := bufio.NewWriterSize(w, 64<<10)
-	var err error
-	switch format {
-	case report.Table:
-		err = writeTable(writer, plan, options)
-	case report.JSON:
-		err = writeJSON(writer, plan)
-	case report.CSV:
-		err = writeCSV(writer, plan, options.Excel)
-	case report.Markdown:
-		err = writeMarkdown(writer, plan)
-	case report.HTML:
-		err = writeHTML(writer, plan, options.Language)
-	default:
-		return fmt.Errorf("%w %q: a plan is written as table, json, csv, html or markdown", report.ErrFormat, report.Short(string(format), 40))
-	}
-	if err == nil {
-		err = writer.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("write %s plan: %w", format, err)
-	}
-	return nil
+	return report.Writers{
+		report.Table: func(out *bufio.Writer) error {
+			writeTable(report.NewScreen(out, options), plan)
+			return nil
+		},
+		report.JSON:     func(out *bufio.Writer) error { return writeJSON(out, plan) },
+		report.CSV:      func(out *bufio.Writer) error { return writeCSV(out, plan, options.Excel) },
+		report.Markdown: func(out *bufio.Writer) error { return writeMarkdown(out, plan) },
+		report.HTML:     func(out *bufio.Writer) error { return writeHTML(out, plan, options.Language) },
+	}.Write(w, format, "plan")
 }
 
 // writeJSON writes one object. Waves and their items are the last members of
@@ -110,127 +97,85 @@ func writeOpen(out *bufio.Writer, v any) error {
 // shownItems is how many instances of a wave the terminal shows.
 const shownItems = 5
 
-func writeTable(w io.Writer, plan *Plan, options report.Options) error {
-	width := options.Columns()
-	bold := func(s string) string { return report.Paint(s, report.Bold, options.Color) }
-	dim := func(s string) string { return report.Paint(s, report.Dim, options.Color) }
-	say := func(s string) string { return options.Language.Say(s) }
-	fmt.Fprintln(w, bold(say("Migration plan to "+report.Clean(plan.Target))))
-	for _, line := range report.Wrap(say(report.Plural(plan.Instances, "instance", "instances"))+say("; ")+say(plan.Completeness), width) {
-		fmt.Fprintln(w, line)
-	}
+func writeTable(screen *report.Screen, plan *Plan) {
+	say := screen.Say
+	fmt.Fprintln(screen, screen.Paint(say("Migration plan to "+report.Clean(plan.Target)), report.Bold))
+	screen.Lines(0, say(report.Plural(plan.Instances, "instance", "instances"))+say("; ")+say(plan.Completeness), report.Plain)
 	for _, words := range []string{plan.Availability.Words(), plan.Disks.Words(), plan.Offered.Words()} {
-		if words == "" {
-			continue // nobody asked
-		}
-		for _, line := range report.Wrap(say(report.Capital(words))+say("."), width) {
-			fmt.Fprintln(w, dim(line))
+		if words != "" { // somebody asked
+			screen.Lines(0, say(report.Capital(words))+say("."), report.Dim)
 		}
 	}
-	fmt.Fprintln(w)
-	tab := report.TextTable{Indent: 2, In: options.Language, Shrink: []int{2, 0}, Head: []report.Cell{{Text: "wave"}, {Text: "instances", Right: true}, {Text: "first owners"}}}
+	fmt.Fprintln(screen)
+	tab := report.TextTable{Indent: 2, Shrink: []int{2, 0}, Head: report.Head("wave", "instances:", "first owners")}
 	if !plan.ByOwner {
 		tab.Head = tab.Head[:2]
 	}
 	for _, wave := range plan.Waves {
-		row := []report.Cell{{Text: say(wave.Title), Style: waveStyle(wave.ID)}, {Text: report.Number(wave.Instances), Right: true}, {Text: ownerLine(wave.Owners, 4, options.Language)}}
+		row := []report.Cell{{Text: say(wave.Title), Style: waveStyle(wave.ID)}, report.Figure(wave.Instances), {Text: ownerLine(wave.Owners, 4, screen.Language)}}
 		tab.Rows = append(tab.Rows, row[:len(tab.Head)])
 	}
-	if err := tab.Write(w, width, options.Color); err != nil {
-		return err
-	}
+	screen.Table(&tab)
 	if groups := plan.StartGroups; groups != nil && len(groups.Groups)+len(groups.Unread) > 0 {
-		fmt.Fprintf(w, "\n%s\n", bold(say(report.StartTitle)))
-		for _, line := range report.Wrap(say(report.StartNote), width-2) {
-			fmt.Fprintf(w, "  %s\n", dim(line))
-		}
-		if err := report.WriteStartGroups(w, groups, []string{plan.Target}, "--output json", options); err != nil {
-			return err
-		}
+		screen.StartGroups(groups, []string{plan.Target}, "--output json")
 	}
 	for _, wave := range plan.Waves {
 		if wave.Instances == 0 || wave.ID == waves.AlreadyThere {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s  %s\n", bold(say(wave.Title)), dim(say(report.Plural(wave.Instances, "instance", "instances"))))
-		for _, line := range report.Wrap(say(wave.What), width-2) {
-			fmt.Fprintf(w, "  %s\n", line)
-		}
+		screen.Section(wave.Title, report.Plural(wave.Instances, "instance", "instances"))
+		screen.Lines(2, say(wave.What), report.Plain)
 		for _, s := range wave.Solutions {
-			fmt.Fprintf(w, "  %s %s\n", report.Short(say(s.Name), max(width-24, 16)), dim(say(s.share())))
+			fmt.Fprintf(screen, "  %s %s\n", report.Short(say(s.Name), max(screen.Columns()-24, 16)), screen.Paint(say(s.share()), report.Dim))
 		}
-		if err := tableItems(w, wave, width, options); err != nil {
-			return err
-		}
+		tableItems(screen, wave)
 	}
 	for _, part := range plan.unasked() {
-		fmt.Fprintf(w, "\n%s\n", bold(say(part.Title)))
+		screen.Section(part.Title, "")
 		for i := range part.Failures[:min(len(part.Failures), shownItems)] {
 			f := &part.Failures[i]
-			fmt.Fprint(w, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+say(report.FailureHead(f)), width))
-			for _, line := range report.Wrap(f.Error+" "+say(f.Mend), width-4) {
-				fmt.Fprintf(w, "    %s\n", dim(line))
-			}
+			fmt.Fprint(screen, report.Hung("  ", report.ScopeName(f.Account, f.Region)+": "+say(report.FailureHead(f)), screen.Columns()))
+			screen.Lines(4, f.Error+" "+say(f.Mend), report.Dim)
 		}
-		if more := len(part.Failures) - shownItems; more > 0 {
-			fmt.Fprintf(w, "  %s\n", dim(say("and "+report.Number(more)+" more")))
-		}
+		screen.More(len(part.Failures)-shownItems, "more")
 	}
-	fmt.Fprintf(w, "\n%s\n", bold(say("Next")))
+	screen.Section("Next", "")
 	command := cmp.Or(plan.Command, "shenscan plan --target "+report.Clean(plan.Target))
-	fmt.Fprintf(w, "  %s\n    %s\n", say("Read it, with every step and instance:"), report.Paint(command+" --out plan.html", report.Cyan, options.Color))
-	fmt.Fprintf(w, "  %s\n    %s\n", say("Hand it out, a part to each owner:"), report.Paint(command+" --split-by-owner plan", report.Cyan, options.Color))
-	return nil
+	fmt.Fprintf(screen, "  %s\n    %s\n", say("Read it, with every step and instance:"), screen.Paint(command+" --out plan.html", report.Cyan))
+	fmt.Fprintf(screen, "  %s\n    %s\n", say("Hand it out, a part to each owner:"), screen.Paint(command+" --split-by-owner plan", report.Cyan))
 }
 
-func tableItems(w io.Writer, wave *Wave, width int, options report.Options) error {
+func tableItems(screen *report.Screen, wave *Wave) {
 	tab := report.TextTable{Indent: 2, Shrink: []int{1, 2}} // the id names an instance as well as its name does
 	for it := range wave.Items {
 		if len(tab.Rows) == shownItems {
 			break
 		}
-		to := it.Replacement.Type
-		if to == "" {
-			to = it.Fallback.Type
-		}
 		move := it.CurrentType
-		if to != "" && to != it.CurrentType {
+		if to := cmp.Or(it.Replacement.Type, it.Fallback.Type, it.CurrentType); to != it.CurrentType {
 			move += " -> " + to
 		}
-		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: options.Language.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
-		})
-		if it.Question != "" {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: options.Language.Say(it.Question)})
+		below := func(text string) {
+			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows), Text: text})
 		}
-		if text := disksLine(it, options.Language); text != "" && it.Disks.State != record.DisksFit {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: text})
+		if it.Question != "" {
+			below(screen.Say(it.Question))
+		}
+		if it.Disks != nil && it.Disks.State != record.DisksFit {
+			below(disksLine(it, screen.Language))
 		}
 		if it.Offered != nil && it.Offered.State != record.ChangeOffered {
-			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows) - 1, Text: report.Capital(OfferedText(it.Offered, options.Language))})
+			below(report.Capital(OfferedText(it.Offered, screen.Language)))
 		}
+		tab.Rows = append(tab.Rows, []report.Cell{
+			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: screen.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
+		})
 	}
-	if err := tab.Write(w, width, options.Color); err != nil {
-		return err
-	}
-	if more := wave.Instances - len(tab.Rows); more > 0 {
-		fmt.Fprintf(w, "  %s\n", report.Paint(options.Language.Say("and "+report.Number(more)+" more"), report.Dim, options.Color))
-	}
-	return nil
+	screen.Table(&tab)
+	screen.More(wave.Instances-len(tab.Rows), "more")
 }
 
-func waveStyle(id waves.ID) report.Style {
-	switch id {
-	case waves.Ready, waves.AlreadyThere:
-		return report.Green
-	case waves.AfterChecks, waves.Repair, waves.MinorUpgrade:
-		return report.Amber
-	case waves.ReplaceOS, waves.StayGen5, waves.Waived:
-		return report.Red
-	default:
-		return report.Violet
-	}
-}
+func waveStyle(id waves.ID) report.Style { return report.VerdictStyle(WaveClass(id)) }
 
 func ownerLine(owners []Owner, n int, in lang.Language) string {
 	var parts []string
@@ -318,7 +263,7 @@ func (w *Wave) solution(name string) *Solution {
 	return w.Solutions[at]
 }
 
-func writeMarkdown(w io.Writer, plan *Plan) error {
+func writeMarkdown(w *bufio.Writer, plan *Plan) error {
 	text := report.MarkdownText
 	disks := ""
 	if plan.Disks != nil {
@@ -333,19 +278,11 @@ func writeMarkdown(w io.Writer, plan *Plan) error {
 	for _, wave := range plan.Waves {
 		rows = append(rows, []string{wave.Title, report.Number(wave.Instances), ownerLine(wave.Owners, 8, lang.English)})
 	}
-	if err := report.MarkdownTable(w, []string{"wave", "instances:", "owners"}, rows); err != nil {
-		return err
-	}
+	report.MarkdownTable(w, []string{"wave", "instances:", "owners"}, rows)
 	for _, part := range plan.unasked() {
-		if err := report.MarkdownFailures(w, part.Title, part.Failures); err != nil {
-			return err
-		}
+		report.MarkdownFailures(w, part.Title, part.Failures)
 	}
-	if plan.StartGroups != nil {
-		if err := report.MarkdownStartGroups(w, plan.StartGroups, []string{plan.Target}); err != nil {
-			return err
-		}
-	}
+	report.MarkdownStartGroups(w, plan.StartGroups, []string{plan.Target})
 	for _, wave := range plan.Waves {
 		if wave.Instances == 0 {
 			continue
@@ -412,7 +349,7 @@ func (p *Plan) unasked() (out []unasked) {
 
 // mdItems writes the rows of a wave, a table for each owner where it is divided by
 // them. A row names its checklist by number: the lists stand once, above.
-func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
+func mdItems(w *bufio.Writer, wave *Wave, byOwner bool) error {
 	owner := "\x00" // the name of none, so that the first row begins a table
 	numbers := map[string]string{}
 	for i, list := range checklists(wave) {
@@ -425,10 +362,7 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 			if byOwner {
 				title += " of " + report.MarkdownText(ownerName(owner))
 			}
-			fmt.Fprintf(w, "\n### %s\n\n", title)
-			if err := report.MarkdownHead(w, "instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "window", "solutions", "checklist:", "why"); err != nil {
-				return err
-			}
+			fmt.Fprintf(w, "\n### %s\n\n%s", title, report.MarkdownHead("instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "window", "solutions", "checklist:", "why"))
 		}
 		why := it.Reason
 		if it.Question != "" {
@@ -443,8 +377,9 @@ func mdItems(w io.Writer, wave *Wave, byOwner bool) error {
 		if text := OfferedText(it.Offered, lang.English); text != "" {
 			why += " " + report.Capital(text) + "."
 		}
-		if err := report.MarkdownRow(w, it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why); err != nil {
+		row := report.MarkdownRow(it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
+			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why)
+		if _, err := w.WriteString(row); err != nil {
 			return err
 		}
 	}
@@ -460,23 +395,14 @@ func (s *Solution) share() string {
 }
 
 func solutionText(it *Item, in lang.Language) string {
-	text := strings.Join(sayAll(in, it.Solutions), in.Say(", then "))
+	text := strings.Join(report.SayAll(in, it.Solutions), in.Say(", then "))
 	if len(it.Alternatives) > 0 {
 		if text != "" {
 			text += in.Say("; ")
 		}
-		text += in.Say("or ") + strings.Join(sayAll(in, it.Alternatives), in.Say(", or "))
+		text += in.Say("or ") + strings.Join(report.SayAll(in, it.Alternatives), in.Say(", or "))
 	}
 	return text
-}
-
-// sayAll is every text of a list in the language.
-func sayAll(in lang.Language, list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = in.Say(s)
-	}
-	return out
 }
 
 func choiceText(choice Choice) string {

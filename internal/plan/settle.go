@@ -282,21 +282,13 @@ func SettleFormats() []report.Format { return []report.Format{report.Table, repo
 
 // WriteSettle writes the questions.
 func WriteSettle(w io.Writer, format report.Format, settle *Settle, options report.Options) error {
-	writer := bufio.NewWriter(w)
-	switch format {
-	case report.JSON:
-		if err := report.WriteJSONLine(writer, settle); err != nil {
-			return fmt.Errorf("write questions: %w", err)
-		}
-	case report.Table:
-		settle.table(writer, options.Columns(), options.Language)
-	default:
-		return fmt.Errorf("%w %q: questions are written as table or json", report.ErrFormat, report.Short(string(format), 40))
-	}
-	if err := writer.Flush(); err != nil {
-		return fmt.Errorf("write questions: %w", err)
-	}
-	return nil
+	return report.Writers{
+		report.Table: func(out *bufio.Writer) error {
+			settle.table(out, options.Columns(), options.Language)
+			return nil
+		},
+		report.JSON: func(out *bufio.Writer) error { return report.WriteJSONLine(out, settle) },
+	}.Write(w, format, "questions")
 }
 
 func (s *Settle) table(w io.Writer, width int, in lang.Language) {
@@ -305,7 +297,7 @@ func (s *Settle) table(w io.Writer, width int, in lang.Language) {
 		question := &s.Questions[i]
 		fmt.Fprint(w, "\n", report.Hung(fmt.Sprintf("%d. ", i+1), in.Say(question.Text), width))
 		fmt.Fprint(w, report.Hung("   ", in.Say(fmt.Sprintf("settles %d, may settle %d more; %d %s, %s at least", question.Settles, question.May, question.About, question.Unit, report.Plural(question.Calls, "call", "calls"))), width))
-		fmt.Fprint(w, report.Hung("   ", in.Say("needs ")+strings.Join(sayAll(in, question.Needs), ", "), width))
+		fmt.Fprint(w, report.Hung("   ", in.Say("needs ")+strings.Join(report.SayAll(in, question.Needs), ", "), width))
 		for _, c := range question.Commands {
 			fmt.Fprintf(w, "     %s\n", c)
 		}

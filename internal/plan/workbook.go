@@ -216,7 +216,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		what = s.wave.steps(it, s.in)
 		steps[key] = what
 	}
-	if alternatives := strings.Join(sayAll(s.in, it.Alternatives), s.in.Say(", or ")); alternatives != "" {
+	if alternatives := strings.Join(report.SayAll(s.in, it.Alternatives), s.in.Say(", or ")); alternatives != "" {
 		what = strings.TrimSpace(what + "\n" + s.in.Say("Or:") + " " + alternatives)
 	}
 	why := it.Reason
@@ -228,7 +228,7 @@ func (s *sheet) row(it *Item, steps map[string]string) []any {
 		done = "yes"
 	}
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, numbered(sayAll(s.in, it.Checklist), "\n"), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, numbered(report.SayAll(s.in, it.Checklist), "\n"), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
 		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
 	}
 	cells := make([]any, len(texts))
@@ -244,7 +244,7 @@ func (w *Wave) steps(it *Item, in lang.Language) string {
 	for _, name := range it.Solutions {
 		lines = append(lines, in.Say(name))
 		if s := w.solution(name); s != nil {
-			lines = append(lines, numbered(sayAll(in, s.Steps), "\n"))
+			lines = append(lines, numbered(report.SayAll(in, s.Steps), "\n"))
 		}
 	}
 	return strings.Join(lines, "\n")

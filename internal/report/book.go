@@ -148,7 +148,7 @@ func (b *book) verdict(rec *record.Record, target string) int {
 func sayRemedy(in lang.Language, remedy rules.Remedy) rules.Remedy {
 	remedy.Text, remedy.Benefit, remedy.Drawback = in.Say(remedy.Text), in.Say(remedy.Benefit), in.Say(remedy.Drawback)
 	if remedy.Steps != nil {
-		remedy.Steps = sayAll(in, remedy.Steps)
+		remedy.Steps = SayAll(in, remedy.Steps)
 	}
 	return remedy
 }

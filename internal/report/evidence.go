@@ -108,18 +108,18 @@ func age(duration time.Duration) string {
 
 // evidence says what was known beyond the listing, and what is missing of it.
 func (t *terminal) evidence() {
-	lines := EvidenceLines(t.r.Evidence, t.o.Now)
+	lines := EvidenceLines(t.r.Evidence, t.Now)
 	if len(lines) == 0 {
 		return
 	}
-	t.section("Evidence", "beyond the listing; what is missing leaves verdicts open")
+	t.Section("Evidence", "beyond the listing; what is missing leaves verdicts open")
 	for _, line := range lines {
-		for i, text := range Wrap(line.Source+": "+t.say(line.Text), t.width-4) {
-			fmt.Fprintf(t.w, "  %s%s\n", indent(i), text)
+		for i, text := range Wrap(line.Source+": "+t.Say(line.Text), t.width-4) {
+			fmt.Fprintf(t, "  %s%s\n", indent(i), text)
 		}
 		for _, m := range line.Missing {
-			for i, text := range Wrap(t.say("missing: ")+t.say(m), t.width-8) {
-				fmt.Fprintf(t.w, "    %s%s\n", indent(i), t.paint(text, Amber))
+			for i, text := range Wrap(t.Say("missing: ")+t.Say(m), t.width-8) {
+				fmt.Fprintf(t, "    %s%s\n", indent(i), t.Paint(text, Amber))
 			}
 		}
 	}
@@ -133,10 +133,10 @@ func indent(line int) string {
 	return ""
 }
 
-func mdEvidence(out *bufio.Writer, r *Report, now time.Time) error {
+func mdEvidence(out *bufio.Writer, r *Report, now time.Time) {
 	lines := EvidenceLines(r.Evidence, now)
 	if len(lines) == 0 {
-		return nil
+		return
 	}
 	fmt.Fprintf(out, "\n## Evidence beyond the listing\n\n")
 	for _, l := range lines {
@@ -145,5 +145,4 @@ func mdEvidence(out *bufio.Writer, r *Report, now time.Time) error {
 			fmt.Fprintf(out, "  - missing: %s\n", MarkdownText(m))
 		}
 	}
-	return nil
 }

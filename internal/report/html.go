@@ -61,14 +61,14 @@ func funcs(in lang.Language) template.FuncMap {
 		"plural": func(n int, one, many string) string { return say(Plural(n, one, many)) },
 		"levels": Levels, "verdictOn": VerdictOn,
 		"completeness": func(w Whole) string { return say(Completeness(w)) },
-		"leftOut":      func(s record.Summary) []string { return sayAll(in, LeftOut(s)) },
+		"leftOut":      func(s record.Summary) []string { return SayAll(in, LeftOut(s)) },
 		"scope":        func(account, region string) string { return sayScope(in, account, region) },
 		"osname":       func(family, version string) string { return say(OSName(family, version)) },
 		"failure":      func(f record.Failure) string { return say(FailureHead(&f)) },
 		"evidence": func(all []record.Evidence, now time.Time) []EvidenceLine {
 			lines := EvidenceLines(all, now)
 			for i := range lines {
-				lines[i].Source, lines[i].Text, lines[i].Missing = say(lines[i].Source), say(lines[i].Text), sayAll(in, lines[i].Missing)
+				lines[i].Source, lines[i].Text, lines[i].Missing = say(lines[i].Source), say(lines[i].Text), SayAll(in, lines[i].Missing)
 			}
 			return lines
 		},
@@ -94,8 +94,8 @@ func funcs(in lang.Language) template.FuncMap {
 	}
 }
 
-// sayAll is every sentence of a list in the language.
-func sayAll(in lang.Language, list []string) []string {
+// SayAll is every sentence of a list in the language.
+func SayAll(in lang.Language, list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = in.Say(s)

@@ -3,7 +3,6 @@ package report
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
@@ -19,22 +18,18 @@ var mdEscaper = strings.NewReplacer(
 // markup, no links, no mentions, no line breaks.
 func MarkdownText(s string) string { return mdEscaper.Replace(Clean(s)) }
 
-// MarkdownRow writes one row of a Markdown table.
-func MarkdownRow(w io.Writer, cells ...string) error {
+// MarkdownRow is one row of a Markdown table.
+func MarkdownRow(cells ...string) string {
 	var text strings.Builder
 	for _, c := range cells {
-		text.WriteString("| ")
-		text.WriteString(MarkdownText(c))
-		text.WriteByte(' ')
+		text.WriteString("| " + MarkdownText(c) + " ")
 	}
-	text.WriteString("|\n")
-	_, err := io.WriteString(w, text.String())
-	return err
+	return text.String() + "|\n"
 }
 
-// MarkdownHead writes the head of a table; a title that ends in ":" is a
-// column aligned to the right.
-func MarkdownHead(w io.Writer, titles ...string) error {
+// MarkdownHead is the head of a table; a title that ends in ":" is a column
+// aligned to the right.
+func MarkdownHead(titles ...string) string {
 	var rule strings.Builder
 	names := make([]string, len(titles))
 	for i, title := range titles {
@@ -46,22 +41,15 @@ func MarkdownHead(w io.Writer, titles ...string) error {
 			rule.WriteString("| --- ")
 		}
 	}
-	if err := MarkdownRow(w, names...); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, rule.String()+"|\n")
-	return err
+	return MarkdownRow(names...) + rule.String() + "|\n"
 }
 
 // MarkdownTable writes a whole table, whose titles are those of MarkdownHead.
-func MarkdownTable(w io.Writer, titles []string, rows [][]string) error {
-	err := MarkdownHead(w, titles...)
+func MarkdownTable(w *bufio.Writer, titles []string, rows [][]string) {
+	fmt.Fprint(w, MarkdownHead(titles...))
 	for _, row := range rows {
-		if err == nil {
-			err = MarkdownRow(w, row...)
-		}
+		fmt.Fprint(w, MarkdownRow(row...))
 	}
-	return err
 }
 
 // writeMarkdown writes totals, groups, changes, failures and every instance
@@ -84,38 +72,22 @@ func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
 	}
 
 	fmt.Fprintf(out, "\n## Verdicts\n\n")
-	if err := mdVerdicts(out, summary); err != nil {
+	mdVerdicts(out, summary)
+	mdQuestions(out, summary)
+	fmt.Fprintf(out, "\n## By operating system\n\n")
+	mdBuckets(out, summary.Targets, "operating system", digest.OS, func(b *Bucket) string { return b.OS() + legacyMark(b) })
+	fmt.Fprintf(out, "\n## By account and region\n\n")
+	mdBuckets(out, summary.Targets, "account / region", digest.Scopes, func(b *Bucket) string { return b.Account + " / " + b.Region })
+	groups, err := report.startGroups()
+	if err != nil {
 		return err
 	}
-	if err := mdQuestions(out, summary); err != nil {
-		return err
-	}
-	for _, part := range []struct {
-		title   string
-		column  string
-		buckets []*Bucket
-		name    func(*Bucket) string
-	}{
-		{"By operating system", "operating system", digest.OS, func(b *Bucket) string { return b.OS() + legacyMark(b) }},
-		{"By account and region", "account / region", digest.Scopes, func(b *Bucket) string { return b.Account + " / " + b.Region }},
-	} {
-		fmt.Fprintf(out, "\n## %s\n\n", part.title)
-		if err := mdBuckets(out, summary.Targets, part.column, part.buckets, part.name); err != nil {
-			return err
-		}
-	}
-	if err := mdStartGroups(out, report); err != nil {
-		return err
-	}
+	MarkdownStartGroups(out, groups, summary.Targets)
 	if err := mdSince(out, report.Since); err != nil {
 		return err
 	}
-	if err := MarkdownFailures(out, "Not read", report.Failures); err != nil {
-		return err
-	}
-	if err := mdEvidence(out, report, options.Now); err != nil {
-		return err
-	}
+	MarkdownFailures(out, "Not read", report.Failures)
+	mdEvidence(out, report, options.Now)
 	return mdInstances(out, report)
 }
 
@@ -126,7 +98,7 @@ func legacyMark(b *Bucket) string {
 	return ""
 }
 
-func mdVerdicts(w io.Writer, summary *record.Summary) error {
+func mdVerdicts(w *bufio.Writer, summary *record.Summary) {
 	var rows [][]string
 	for _, target := range summary.Targets {
 		row := []string{target}
@@ -136,14 +108,14 @@ func mdVerdicts(w io.Writer, summary *record.Summary) error {
 		}
 		rows = append(rows, row)
 	}
-	return MarkdownTable(w, []string{"target", "incompatible:", "unknown:", "needs-action:", "compatible:"}, rows)
+	MarkdownTable(w, []string{"target", "incompatible:", "unknown:", "needs-action:", "compatible:"}, rows)
 }
 
 // mdQuestions writes what would settle the unknown.
-func mdQuestions(w io.Writer, summary *record.Summary) error {
+func mdQuestions(w *bufio.Writer, summary *record.Summary) {
 	open := openQuestions(summary)
 	if len(open) == 0 {
-		return nil
+		return
 	}
 	fmt.Fprintf(w, "\n## %s\n\n", unknownBy)
 	head := []string{"question"}
@@ -158,10 +130,10 @@ func mdQuestions(w io.Writer, summary *record.Summary) error {
 		}
 		rows = append(rows, row)
 	}
-	return MarkdownTable(w, head, rows)
+	MarkdownTable(w, head, rows)
 }
 
-func mdBuckets(w io.Writer, targets []string, column string, buckets []*Bucket, name func(*Bucket) string) error {
+func mdBuckets(w *bufio.Writer, targets []string, column string, buckets []*Bucket, name func(*Bucket) string) {
 	var rows [][]string
 	for _, bucket := range buckets {
 		row := []string{name(bucket), Number(bucket.Instances)}
@@ -170,7 +142,7 @@ func mdBuckets(w io.Writer, targets []string, column string, buckets []*Bucket, 
 		}
 		rows = append(rows, row)
 	}
-	return MarkdownTable(w, append([]string{column, "instances:"}, targets...), rows)
+	MarkdownTable(w, append([]string{column, "instances:"}, targets...), rows)
 }
 
 // CountsLine lists a target's verdicts, worst first: "incompatible 3, compatible 1".
@@ -184,7 +156,7 @@ func CountsLine(byVerdict map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-func mdSince(w io.Writer, since *Since) error {
+func mdSince(w *bufio.Writer, since *Since) error {
 	if since == nil {
 		return nil
 	}
@@ -192,14 +164,13 @@ func mdSince(w io.Writer, since *Since) error {
 	if since.Listed() == 0 {
 		return nil
 	}
-	if err := MarkdownHead(w, "when", "account / region", "instance", "name", "operating system", "why", "verdicts"); err != nil {
-		return err
-	}
+	fmt.Fprint(w, MarkdownHead("when", "account / region", "instance", "name", "operating system", "why", "verdicts"))
 	for change, err := range since.Changes {
 		if err != nil {
 			return err
 		}
-		if err := MarkdownRow(w, Moment(change.At), change.Account+" / "+change.Region, change.InstanceID, Short(change.InstanceName, 120), OSText(change.OS), whyLine(&change.Change), Moves(&change.Change)); err != nil {
+		row := MarkdownRow(Moment(change.At), change.Account+" / "+change.Region, change.InstanceID, Short(change.InstanceName, 120), OSText(change.OS), whyLine(&change.Change), Moves(&change.Change))
+		if _, err := w.WriteString(row); err != nil {
 			return err
 		}
 	}
@@ -207,9 +178,9 @@ func mdSince(w io.Writer, since *Since) error {
 }
 
 // MarkdownFailures lists failures under a title, nothing where there are none.
-func MarkdownFailures(w io.Writer, title string, failures []record.Failure) error {
+func MarkdownFailures(w *bufio.Writer, title string, failures []record.Failure) {
 	if len(failures) == 0 {
-		return nil
+		return
 	}
 	fmt.Fprintf(w, "\n## %s\n\n", title)
 	var rows [][]string
@@ -217,16 +188,14 @@ func MarkdownFailures(w io.Writer, title string, failures []record.Failure) erro
 		f := &failures[i]
 		rows = append(rows, []string{ScopeName(f.Account, f.Region), FailureHead(f), f.Error, f.Mend})
 	}
-	return MarkdownTable(w, []string{"where", "what", "error", "mend"}, rows)
+	MarkdownTable(w, []string{"where", "what", "error", "mend"}, rows)
 }
 
-func mdInstances(w io.Writer, report *Report) error {
+func mdInstances(w *bufio.Writer, report *Report) error {
 	fmt.Fprintf(w, "\n## Instances that are not compatible everywhere\n\n")
 	head := []string{"account / region", "instance", "name", "type", "operating system"}
 	head = append(head, report.Summary.Targets...)
-	if err := MarkdownHead(w, append(head, "why", "remedies")...); err != nil {
-		return err
-	}
+	fmt.Fprint(w, MarkdownHead(append(head, "why", "remedies")...))
 	fine := 0
 	for rec, err := range report.instances() {
 		if err != nil {
@@ -245,7 +214,7 @@ func mdInstances(w io.Writer, report *Report) error {
 			}
 			row = append(row, text)
 		}
-		if err := MarkdownRow(w, append(row, worst.Reason, remedyList(worst.Remedies))...); err != nil {
+		if _, err := w.WriteString(MarkdownRow(append(row, worst.Reason, remedyList(worst.Remedies))...)); err != nil {
 			return err
 		}
 	}

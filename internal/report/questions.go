@@ -59,33 +59,25 @@ func openQuestions(summary *record.Summary) []rules.Question {
 const unknownBy = "Unknown, by what settles it"
 
 // questions is the table of what would settle the unknown.
-func (t *terminal) questions() error {
+func (t *terminal) questions() {
 	open := openQuestions(&t.r.Summary)
 	if len(open) == 0 {
-		return nil
+		return
 	}
-	t.section(unknownBy, t.note("instances a target"))
-	tab := TextTable{Indent: 2, In: t.o.Language, Head: []Cell{{Text: "target"}}}
+	t.Section(unknownBy, t.note("instances a target"))
+	tab := TextTable{Indent: 2, Head: Head("target")}
 	means := make([]string, len(open))
 	for i, q := range open {
 		tab.Head = append(tab.Head, Cell{Text: string(q), Right: true})
-		means[i] = fmt.Sprintf("%s: %s", q, t.say(MeansQuestion(q)))
+		means[i] = fmt.Sprintf("%s: %s", q, t.Say(MeansQuestion(q)))
 	}
 	for _, target := range t.r.Summary.Targets {
 		row := []Cell{{Text: target, Style: Bold}}
 		for _, q := range open {
-			n := t.r.Summary.UnknownByQuestion[target][string(q)]
-			style := VerdictStyle("unknown")
-			if n == 0 {
-				style = Dim
-			}
-			row = append(row, Cell{Text: Number(n), Style: style, Right: true})
+			row = append(row, verdictCount("unknown", t.r.Summary.UnknownByQuestion[target][string(q)]))
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
-	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
-		return err
-	}
+	t.Table(&tab)
 	t.lines(strings.Join(means, "; "), Dim)
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,29 +107,33 @@ func (o Options) Columns() int {
 // Write renders report as format. An error of w, or of the stream of instances, is
 // returned and what was written until then is not a whole report.
 func Write(w io.Writer, format Format, report *Report, options Options) error {
-	writer := bufio.NewWriterSize(w, 64<<10)
-	var err error
-	switch format {
-	case Table:
-		err = writeTerminal(writer, report, options)
-	case JSON:
-		err = writeJSON(writer, report, options.Compact)
-	case JSONL:
-		err = writeJSONL(writer, report, options.Compact)
-	case CSV:
-		err = writeCSV(writer, report, options.Excel)
-	case Markdown:
-		err = writeMarkdown(writer, report, options)
-	case HTML:
-		err = writeHTML(writer, report, options)
-	default:
-		return fmt.Errorf("%w %q", ErrFormat, Short(string(format), 40))
+	return Writers{
+		Table:    func(out *bufio.Writer) error { return writeTerminal(out, report, options) },
+		JSON:     func(out *bufio.Writer) error { return writeJSON(out, report, options.Compact) },
+		JSONL:    func(out *bufio.Writer) error { return writeJSONL(out, report, options.Compact) },
+		CSV:      func(out *bufio.Writer) error { return writeCSV(out, report, options.Excel) },
+		Markdown: func(out *bufio.Writer) error { return writeMarkdown(out, report, options) },
+		HTML:     func(out *bufio.Writer) error { return writeHTML(out, report, options) },
+	}.Write(w, format, "report")
+}
+
+// Writers write one thing, each in a format.
+type Writers map[Format]func(*bufio.Writer) error
+
+// Write writes the thing, which is called what, in a format. Its buffer keeps the
+// first error of w, so that writers look at errors only to end early.
+func (ws Writers) Write(w io.Writer, format Format, what string) error {
+	write := ws[format]
+	if write == nil {
+		return fmt.Errorf("%w %q for the %s: use one of %v", ErrFormat, Short(string(format), 40), what, slices.Sorted(maps.Keys(ws)))
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	err := write(out)
+	if err == nil {
+		err = out.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("write %s report: %w", format, err)
-	}
-	if err := writer.Flush(); err != nil {
-		return fmt.Errorf("write %s report: %w", format, err)
+		return fmt.Errorf("write %s %s: %w", format, what, err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/lang"
@@ -70,38 +69,30 @@ func NewStartRow(group *record.StartGroup, targets []string, in lang.Language) S
 	return row
 }
 
-// WriteStartGroups writes the table of groups for a terminal, the worst first;
-// more is the command that lists every one.
-func WriteStartGroups(w io.Writer, groups *record.StartGroups, targets []string, more string, options Options) error {
-	in, width := options.Language, options.Columns()
-	tab := TextTable{Indent: 2, In: in, Shrink: []int{0}, Head: []Cell{{Text: "group"}, {Text: "instances", Right: true}}}
-	for _, target := range targets {
-		tab.Head = append(tab.Head, Cell{Text: target})
-	}
+// StartGroups writes the table of groups, the worst first; more is the command that
+// lists every one.
+func (s *Screen) StartGroups(groups *record.StartGroups, targets []string, more string) {
+	s.Section(StartTitle, StartNote)
+	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: Head(append([]string{"group", "instances:"}, targets...)...)}
 	for i := range groups.Groups[:min(len(groups.Groups), termStarts)] {
-		group := NewStartRow(&groups.Groups[i], targets, in)
-		row := []Cell{{Text: group.Group}, {Text: Number(group.Instances), Right: true}}
+		group := NewStartRow(&groups.Groups[i], targets, s.Language)
+		row := []Cell{{Text: group.Group}, Figure(group.Instances)}
 		for _, verdict := range group.Verdicts {
-			row = append(row, Cell{Text: in.Say(verdict), Style: VerdictStyle(verdict)})
+			row = append(row, Cell{Text: s.Say(verdict), Style: VerdictStyle(verdict)})
 		}
 		below := group.Account + " / " + group.Region + ": " + group.Starts
 		if group.Before != "" {
-			below += in.Say("; ") + group.Before
+			below += s.Say("; ") + group.Before
 		}
 		tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: below})
 		tab.Rows = append(tab.Rows, row)
 	}
 	if len(tab.Rows) > 0 {
-		if err := tab.Write(w, width, options.Color); err != nil {
-			return err
-		}
+		s.Table(&tab)
 	}
 	for _, line := range moreStarts(groups, len(tab.Rows), more) {
-		for _, text := range Wrap(in.Say(line), width-2) {
-			fmt.Fprintf(w, "  %s\n", Paint(text, Dim, options.Color))
-		}
+		s.Lines(2, s.Say(line), Dim)
 	}
-	return nil
 }
 
 // moreStarts says what is not listed.
@@ -138,8 +129,8 @@ func (t *terminal) startGroups() error {
 	if err != nil || none(groups) {
 		return err
 	}
-	t.section(StartTitle, StartNote)
-	return WriteStartGroups(t.w, groups, t.r.Summary.Targets, "shenscan report --output json", t.o)
+	t.StartGroups(groups, t.r.Summary.Targets, "shenscan report --output json")
+	return nil
 }
 
 // startGroups is r.StartGroups, or none.
@@ -155,9 +146,9 @@ func (r *Report) startGroups() (*record.StartGroups, error) {
 }
 
 // MarkdownStartGroups writes every group.
-func MarkdownStartGroups(out io.Writer, groups *record.StartGroups, targets []string) error {
+func MarkdownStartGroups(out *bufio.Writer, groups *record.StartGroups, targets []string) {
 	if none(groups) {
-		return nil
+		return
 	}
 	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", StartTitle, MarkdownText(Capital(StartNote)))
 	head := append([]string{"group", "account / region", "instances:", "starts"}, targets...)
@@ -170,21 +161,10 @@ func MarkdownStartGroups(out io.Writer, groups *record.StartGroups, targets []st
 		}
 		rows = append(rows, append([]string{group.Group, group.Account + " / " + group.Region, Number(group.Instances), starts}, group.Verdicts...))
 	}
-	if err := MarkdownTable(out, head, rows); err != nil {
-		return err
-	}
+	MarkdownTable(out, head, rows)
 	for _, line := range moreStarts(groups, len(groups.Groups), "") {
 		fmt.Fprintf(out, "\n%s\n", MarkdownText(Capital(line)+"."))
 	}
-	return nil
-}
-
-func mdStartGroups(out *bufio.Writer, r *Report) error {
-	groups, err := r.startGroups()
-	if err != nil {
-		return err
-	}
-	return MarkdownStartGroups(out, groups, r.Summary.Targets)
 }
 
 // StartTable is what a page lists of groups.
@@ -213,6 +193,6 @@ func NewStartTable(groups *record.StartGroups, targets []string, more string, in
 	for i := range groups.Groups[:min(len(groups.Groups), htmlStarts)] {
 		out.Rows = append(out.Rows, NewStartRow(&groups.Groups[i], targets, in))
 	}
-	out.More = sayAll(in, moreStarts(groups, len(out.Rows), more))
+	out.More = SayAll(in, moreStarts(groups, len(out.Rows), more))
 	return out
 }

@@ -56,6 +56,18 @@ type Cell struct {
 	Brief string
 }
 
+// Head are the titles of columns; one that ends in ":" is of numbers.
+func Head(titles ...string) []Cell {
+	cells := make([]Cell, len(titles))
+	for i, title := range titles {
+		cells[i].Text, cells[i].Right = strings.CutSuffix(title, ":")
+	}
+	return cells
+}
+
+// Figure is a cell of a number.
+func Figure(n int) Cell { return Cell{Text: Number(n), Right: true} }
+
 // leastHead is how many columns of what goes before the tail are seen.
 const leastHead = 4
 

@@ -3,7 +3,7 @@ package report
 import (
 	"bufio"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
@@ -21,70 +21,50 @@ const (
 
 // terminal writes the report at a glance.
 type terminal struct {
-	w     io.Writer
-	r     *Report
-	d     *Digest
-	o     Options
-	width int
+	*Screen
+	r *Report
+	d *Digest
 }
 
 func writeTerminal(w *bufio.Writer, r *Report, o Options) error {
-	screen := &terminal{w: w, r: r, d: NewDigest(&r.Summary), o: o, width: o.Columns()}
+	screen := &terminal{NewScreen(w, o), r, NewDigest(&r.Summary)}
 	screen.scanned()
-	for _, part := range []func() error{screen.verdicts, screen.questions, screen.groups, screen.scopes, screen.startGroups, screen.since} {
-		if err := part(); err != nil {
-			return err
-		}
+	screen.verdicts()
+	screen.questions()
+	if err := screen.groups(); err != nil {
+		return err
 	}
+	screen.scopes()
+	if err := screen.startGroups(); err != nil {
+		return err
+	}
+	screen.since()
 	screen.failures()
 	screen.evidence()
 	screen.next()
 	return nil
 }
 
-// say is a sentence in the language of the report.
-func (t *terminal) say(s string) string { return t.o.Language.Say(s) }
-
-func (t *terminal) paint(s string, style Style) string { return Paint(s, style, t.o.Color) }
-
-func (t *terminal) section(title, note string) {
-	title, note = t.say(title), t.say(note)
-	lines := Wrap(title, t.width)
-	fmt.Fprintf(t.w, "\n%s", t.paint(strings.Join(lines, "\n"), Bold))
-	switch {
-	case note == "":
-		fmt.Fprintln(t.w)
-	case Width(title)+2+Width(note) <= t.width:
-		fmt.Fprintf(t.w, "  %s\n", t.paint(note, Dim))
-	default:
-		fmt.Fprintln(t.w)
-		t.lines(note, Dim)
-	}
-}
-
 // lines writes a text below a heading.
 func (t *terminal) lines(text string, style Style) {
-	text = t.say(text)
-	for _, line := range Wrap(text, t.width-2) {
-		fmt.Fprintf(t.w, "  %s\n", t.paint(line, style))
-	}
+	t.Lines(2, t.Say(text), style)
 }
 
 // field writes a labelled line, wrapped under itself.
 func (t *terminal) field(label, text string, style Style) {
-	label, text = t.say(label), t.say(text)
+	label, text = t.Say(label), t.Say(text)
 	for i, line := range Wrap(text, t.width-12) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(t.w, "%s%s%s\n", label, strings.Repeat(" ", max(0, 12-Width(label))), t.paint(line, style))
+		fmt.Fprintf(t, "%s%s%s\n", label, strings.Repeat(" ", max(0, 12-Width(label))), t.Paint(line, style))
 	}
 }
 
 // scanned says what was looked at and how completely.
 func (t *terminal) scanned() {
 	summary := &t.r.Summary
-	fmt.Fprintln(t.w, t.paint(t.say("shenscan: where can these instances move?"), Bold))
+	fmt.Fprintln(t, t.Paint(t.Say("shenscan: where can these instances move?"), Bold))
 	t.field("Scan", scanLine(&t.r.Scan), Plain)
 	if t.r.Scan.State == record.ScanAborted && t.r.Scan.Reason != "" {
 		t.field("", t.r.Scan.Reason, Red)
@@ -109,7 +89,7 @@ func (t *terminal) scanned() {
 		}
 		t.field(label, line, Amber)
 	}
-	t.more(len(left)-termFailures, "more: shenscan report --output json")
+	t.More(len(left)-termFailures, "more: shenscan report --output json")
 	if !summary.CaughtUp && len(summary.Scopes) > 0 {
 		t.field("", "results are still coming in: numbers will move", Amber)
 	}
@@ -122,35 +102,27 @@ func (t *terminal) scanned() {
 }
 
 // verdicts is the table of targets and verdicts.
-func (t *terminal) verdicts() error {
+func (t *terminal) verdicts() {
 	summary := &t.r.Summary
 	if summary.Instances == 0 {
 		if t.d.Whole.All() {
-			fmt.Fprintln(t.w, "\n"+t.say("There are no instances."))
+			fmt.Fprintln(t, "\n"+t.Say("There are no instances."))
 		}
-		return nil
+		return
 	}
-	t.section("Verdicts", t.note("instances a target"))
-	tab := TextTable{Indent: 2, In: t.o.Language, Head: []Cell{{Text: "target"}}}
-	order := []string{"compatible", "needs-action", "incompatible", "unknown"}
-	for _, v := range order {
-		tab.Head = append(tab.Head, Cell{Text: v, Right: true})
-	}
+	t.Section("Verdicts", t.note("instances a target"))
+	tab := TextTable{Indent: 2, Head: Head("target", "compatible:", "needs-action:", "incompatible:", "unknown:")}
 	for _, target := range summary.Targets {
 		row := []Cell{{Text: target, Style: Bold}}
-		for _, v := range order {
+		for _, v := range shownLevels() {
 			n := summary.Verdicts[target][v]
-			style := VerdictStyle(v)
-			if n == 0 {
-				style = Dim
-			}
-			row = append(row, Cell{Text: fmt.Sprintf("%s %6s", Number(n), Percent(n, summary.Instances)), Brief: Number(n), Style: style, Right: true})
+			cell := verdictCount(v, n)
+			cell.Text, cell.Brief = fmt.Sprintf("%s %6s", Number(n), Percent(n, summary.Instances)), Number(n)
+			row = append(row, cell)
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
-	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
-		return err
-	}
+	t.Table(&tab)
 	t.lines(legend, Dim)
 	style := Green
 	if summary.Legacy > 0 {
@@ -158,7 +130,15 @@ func (t *terminal) verdicts() error {
 	}
 	t.lines(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
 		AtLeast(summary.Legacy, t.d.Whole), Plural(summary.Instances, "instance", "instances"), Percent(summary.Legacy, summary.Instances)), style)
-	return nil
+}
+
+// verdictCount is a cell of how many instances have a verdict.
+func verdictCount(verdict string, n int) Cell {
+	cell := Figure(n)
+	if cell.Style = VerdictStyle(verdict); n == 0 {
+		cell.Style = Dim
+	}
+	return cell
 }
 
 // legend says what the columns of the verdicts mean.
@@ -190,7 +170,7 @@ func (t *terminal) groups() error {
 	if len(all) == 0 {
 		return nil
 	}
-	t.section("Operating systems to look at", t.note("worst first, * legacy"))
+	t.Section("Operating systems to look at", t.note("worst first, * legacy"))
 	most := termGroups
 	if t.width < wideEnough {
 		most = termNarrow // each takes two lines
@@ -200,10 +180,8 @@ func (t *terminal) groups() error {
 	if err != nil {
 		return err
 	}
-	if err := t.groupTable(shown, remedies); err != nil {
-		return err
-	}
-	t.more(len(all)-len(shown), "more operating systems: shenscan report --output html --out report.html")
+	t.groupTable(shown, remedies)
+	t.More(len(all)-len(shown), "more operating systems: shenscan report --output html --out report.html")
 	return nil
 }
 
@@ -211,45 +189,36 @@ func (t *terminal) groups() error {
 // it stands on a line of its own.
 const wideEnough = 110
 
-func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) error {
+func (t *terminal) groupTable(shown []*Bucket, remedies remedyCounts) {
 	wide := t.width >= wideEnough
-	tab := TextTable{Indent: 2, In: t.o.Language, Shrink: []int{0}, Head: []Cell{{Text: "operating system"}, {Text: "instances", Right: true}}}
-	for _, target := range t.r.Summary.Targets {
-		tab.Head = append(tab.Head, Cell{Text: target})
-	}
+	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: Head(append([]string{"operating system", "instances:"}, t.r.Summary.Targets...)...)}
 	if wide {
 		tab.Shrink = []int{len(tab.Head), 0}
 		tab.Head = append(tab.Head, Cell{Text: "first remedy"})
 	}
 	for _, bucket := range shown {
-		name := t.say(bucket.OS())
+		name := t.Say(bucket.OS())
 		if bucket.Legacy {
 			name += " *"
 		}
 		// Two groups of one system are told apart by the version.
-		row := []Cell{{Text: name, Tail: VersionTail(name)}, {Text: Number(bucket.Instances), Right: true}}
+		row := []Cell{{Text: name, Tail: VersionTail(name)}, Figure(bucket.Instances)}
 		for _, target := range t.r.Summary.Targets {
 			verdict, n := bucket.Verdicts.Worst(target)
-			text := t.say(verdict)
+			text := t.Say(verdict)
 			if n < bucket.Instances {
 				text += " " + Number(n)
 			}
 			row = append(row, Cell{Text: text, Style: VerdictStyle(verdict)})
 		}
 		if wide {
-			row = append(row, Cell{Text: t.say(remedies.of(bucket))})
+			row = append(row, Cell{Text: t.Say(remedies.of(bucket))})
 		} else if m := remedies.of(bucket); m != "" {
-			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: t.say("first remedy: ") + t.say(m)})
+			tab.Below = append(tab.Below, Below{Row: len(tab.Rows), Text: t.Say("first remedy: ") + t.Say(m)})
 		}
 		tab.Rows = append(tab.Rows, row)
 	}
-	return tab.Write(t.w, t.width, t.o.Color)
-}
-
-func (t *terminal) more(n int, what string) {
-	if n > 0 {
-		t.lines(fmt.Sprintf("and %s %s", Number(n), what), Dim)
-	}
+	t.Table(&tab)
 }
 
 // namedFamilies is how many instance families a remedy in a few words names.
@@ -270,38 +239,27 @@ func RemedyLine(remedy *rules.Remedy) string {
 
 // scopes lists the accounts and regions with the most trouble, and every one
 // that was not read whole.
-func (t *terminal) scopes() error {
+func (t *terminal) scopes() {
 	status := map[string]record.ScopeStatus{}
 	for _, s := range t.r.Summary.Scopes {
 		status[s.Account+"/"+s.Region] = s
 	}
 	several := len(t.d.Accounts) > 1
-	tab := TextTable{Indent: 2, In: t.o.Language, Shrink: []int{0}, Head: []Cell{{Text: "region"}}}
+	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: Head("region", "account", "instances:", "incompatible:", "needs-action:", "unknown:", "read")}
 	if several {
 		tab.Shrink = []int{1, 0}
-		tab.Head = append(tab.Head, Cell{Text: "account"})
+	} else {
+		tab.Head = slices.Delete(tab.Head, 1, 2)
 	}
-	tab.Head = append(tab.Head, []Cell{
-		{Text: "instances", Right: true},
-		{Text: "incompatible", Right: true},
-		{Text: "needs-action", Right: true},
-		{Text: "unknown", Right: true},
-		{Text: "read"},
-	}...)
 	for _, bucket := range t.d.Scopes[:min(len(t.d.Scopes), termScopes)] {
 		scopeStatus := status[bucket.Account+"/"+bucket.Region]
 		row := []Cell{{Text: bucket.Region}}
 		if several {
 			row = append(row, Cell{Text: bucket.Account, Style: Dim})
 		}
-		row = append(row, Cell{Text: Number(bucket.Instances), Right: true})
+		row = append(row, Figure(bucket.Instances))
 		for _, v := range []string{"incompatible", "needs-action", "unknown"} {
-			n := bucket.Verdicts.Of(v)
-			style := VerdictStyle(v)
-			if n == 0 {
-				style = Dim
-			}
-			row = append(row, Cell{Text: Number(n), Style: style, Right: true})
+			row = append(row, verdictCount(v, bucket.Verdicts.Of(v)))
 		}
 		style, word := Plain, string(scopeStatus.Completeness)
 		if scopeStatus.Completeness != record.ScopeComplete {
@@ -310,24 +268,21 @@ func (t *terminal) scopes() error {
 		if word == "" {
 			word = "not known"
 		}
-		tab.Rows = append(tab.Rows, append(row, Cell{Text: t.say(word), Style: style}))
+		tab.Rows = append(tab.Rows, append(row, Cell{Text: t.Say(word), Style: style}))
 	}
 	if len(tab.Rows) == 0 {
-		return nil
+		return
 	}
-	t.section("Accounts and regions", t.note("worst first, counted on the hardest target"))
-	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
-		return err
-	}
-	t.more(len(t.d.Scopes)-len(tab.Rows), "more regions")
-	return nil
+	t.Section("Accounts and regions", t.note("worst first, counted on the hardest target"))
+	t.Table(&tab)
+	t.More(len(t.d.Scopes)-len(tab.Rows), "more regions")
 }
 
 // next says what to do now, as commands.
 func (t *terminal) next() {
-	t.section("Next", "")
+	t.Section("Next", "")
 	for _, step := range NextSteps(t.r) {
 		t.lines(step.Why, Plain)
-		fmt.Fprintf(t.w, "    %s\n", t.paint(step.Command, Cyan))
+		fmt.Fprintf(t, "    %s\n", t.Paint(step.Command, Cyan))
 	}
 }

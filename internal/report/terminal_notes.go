@@ -10,12 +10,12 @@ import (
 )
 
 // since says what changed.
-func (t *terminal) since() error {
+func (t *terminal) since() {
 	earlier := t.r.Since
 	if earlier == nil {
-		return nil
+		return
 	}
-	t.section(earlier.Title(), "")
+	t.Section(earlier.Title(), "")
 	t.lines(earlier.Words(), Plain)
 	for _, text := range earlier.Progress {
 		t.lines(text, Plain)
@@ -23,13 +23,10 @@ func (t *terminal) since() error {
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for _, c := range earlier.First(termChanges) {
 		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})
-		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.say(OSText(c.OS)) + ": " + t.say(ChangeLine(&c.Change))})
+		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.Say(OSText(c.OS)) + ": " + t.Say(ChangeLine(&c.Change))})
 	}
-	if err := tab.Write(t.w, t.width, t.o.Color); err != nil {
-		return err
-	}
-	t.more(earlier.Listed()-len(tab.Rows), "more: shenscan report "+earlier.Flag()+" --output csv")
-	return nil
+	t.Table(&tab)
+	t.More(earlier.Listed()-len(tab.Rows), "more: shenscan report "+earlier.Flag()+" --output csv")
 }
 
 func sortedKeys(ms ...map[string]string) []string {
@@ -51,27 +48,27 @@ func (t *terminal) failures() {
 	if len(all) == 0 {
 		return
 	}
-	t.section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
+	t.Section(fmt.Sprintf("Not read (%s)", Number(len(all))), "")
 	for i := range all[:min(len(all), termFailures)] {
 		failure := &all[i]
-		where, head := Short(sayScope(t.o.Language, failure.Account, failure.Region), t.width-2), t.say(FailureHead(failure))
+		where, head := Short(sayScope(t.Language, failure.Account, failure.Region), t.width-2), t.Say(FailureHead(failure))
 		if 2+Width(where)+2+Width(head) <= t.width {
-			fmt.Fprintf(t.w, "  %s  %s\n", t.paint(where, Red), head)
+			fmt.Fprintf(t, "  %s  %s\n", t.Paint(where, Red), head)
 		} else {
-			fmt.Fprintf(t.w, "  %s\n%s", t.paint(where, Red), Hung("    ", head, t.width))
+			fmt.Fprintf(t, "  %s\n%s", t.Paint(where, Red), Hung("    ", head, t.width))
 		}
 		for _, line := range Wrap(Short(failure.Error, 600), t.width-6) {
-			fmt.Fprintf(t.w, "    %s\n", t.paint(line, Dim))
+			fmt.Fprintf(t, "    %s\n", t.Paint(line, Dim))
 		}
-		for j, line := range Wrap(t.say(Short(failure.Mend, 600)), t.width-10) {
-			lead := t.say("mend: ")
+		for j, line := range Wrap(t.Say(Short(failure.Mend, 600)), t.width-10) {
+			lead := t.Say("mend: ")
 			if j > 0 {
 				lead = strings.Repeat(" ", Width(lead))
 			}
-			fmt.Fprintf(t.w, "    %s%s\n", lead, line)
+			fmt.Fprintf(t, "    %s%s\n", lead, line)
 		}
 	}
-	t.more(len(all)-min(len(all), termFailures), "more failures: shenscan report --output json")
+	t.More(len(all)-min(len(all), termFailures), "more failures: shenscan report --output json")
 }
 
 // ScopeName names an account and region for people.
