@@ -2,9 +2,11 @@ package lang
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Unit is a text of a template as it is translated: what stands between two tags
@@ -37,11 +39,22 @@ func Units(source string) []Unit {
 	return units
 }
 
-// spoken are the attributes whose values people read or hear.
-var spoken = regexp.MustCompile(`(\s(?:aria-label|title|placeholder|alt)=")([^"]*)(")`)
+// action is one of a template: a comment, or what ends with the first }} outside of
+// quotes.
+const action = `\{\{(?:- )?/\*[\s\S]*?\*/[\s\S]*?\}\}|\{\{(?:"[^"]*"|[^"])*?\}\}`
 
-// control is what begins an action that shows nothing by itself.
-var control = regexp.MustCompile(`^\{\{-?\s*(?:if|else|end|range|with|define|template|block|break|continue|/\*|\$\w+\s*:?=)`)
+var (
+	actions     = regexp.MustCompile(action)
+	actionAhead = regexp.MustCompile(`^(?:` + action + `)`)
+	// tagAhead is a tag, which ends with the first > outside of quotes and actions.
+	tagAhead = regexp.MustCompile(`^<(?:` + action + `|"(?:` + action + `|[^"])*"|[^">])*>`)
+	// notText are the elements whose content no language changes.
+	notText = regexp.MustCompile(`^<(code|script|style)[ >]`)
+	// spoken are the attributes whose values people read or hear.
+	spoken = regexp.MustCompile(`(\s(?:aria-label|title|placeholder|alt)=")((?:` + action + `|[^"])*)(")`)
+	// control is what begins an action that shows nothing by itself.
+	control = regexp.MustCompile(`^\{\{-?\s*(?:if|else|end|range|with|define|template|block|break|continue|/\*|\$\w+\s*:?=)`)
+)
 
 // walker reads the source of a template.
 type walker struct {
@@ -56,103 +69,42 @@ func walk(source string, translate func(string) (string, bool)) (string, []Unit)
 	walking := &walker{source: source, translate: translate}
 	for at := 0; at < len(source); {
 		rest := source[at:]
-		switch {
-		case strings.HasPrefix(rest, "{{"):
-			end := at + actionEnd(rest)
-			if control.MatchString(rest) {
-				walking.flush(at)
-				walking.out.WriteString(source[at:end])
-			} else {
-				walking.text.WriteString(source[at:end])
-			}
-			at = end
-		case rest[0] == '<':
+		switch found, tag := actionAhead.FindString(rest), tagAhead.FindString(rest); {
+		case control.MatchString(found):
 			walking.flush(at)
-			end := at + tagEnd(rest)
-			walking.tag(source[at:end], at)
-			at = end
-			for _, name := range []string{"code", "script", "style"} { // not text
-				if open := source[:end]; strings.HasPrefix(rest, "<"+name) && strings.ContainsRune(" >", rune(rest[len(name)+1])) {
-					if n := strings.Index(source[end:], "</"+name+">"); n >= 0 {
-						walking.out.WriteString(source[len(open) : len(open)+n])
-						at = end + n
-					}
-				}
+			walking.out.WriteString(found)
+			at += len(found)
+		case found != "":
+			walking.text.WriteString(found)
+			at += len(found)
+		case tag != "":
+			walking.flush(at)
+			walking.tag(tag, at)
+			at += len(tag)
+			if element := notText.FindStringSubmatch(tag); element != nil {
+				inside := source[at : at+max(0, strings.Index(source[at:], "</"+element[1]+">"))]
+				walking.out.WriteString(inside)
+				at += len(inside)
 			}
 		default:
-			walking.text.WriteByte(rest[0])
-			at++
+			end := 1 + strings.IndexAny(rest[1:], "<{")
+			if end == 0 {
+				end = len(rest)
+			}
+			walking.text.WriteString(rest[:end])
+			at += end
 		}
 	}
 	walking.flush(len(source))
 	return walking.out.String(), walking.units
 }
 
-// actionEnd is the length of the action that s begins with.
-func actionEnd(text string) int {
-	if strings.HasPrefix(text, "{{/*") || strings.HasPrefix(text, "{{- /*") {
-		if n := strings.Index(text, "*/"); n >= 0 {
-			if m := strings.Index(text[n:], "}}"); m >= 0 {
-				return n + m + 2
-			}
-		}
-		return len(text)
-	}
-	quoted := false
-	for i := 2; i < len(text); i++ {
-		switch {
-		case text[i] == '"':
-			quoted = !quoted
-		case !quoted && strings.HasPrefix(text[i:], "}}"):
-			return i + 2
-		}
-	}
-	return len(text)
-}
-
-// tagEnd is the length of the tag that s begins with.
-func tagEnd(text string) int {
-	quoted := false
-	for at := 1; at < len(text); at++ {
-		switch {
-		case strings.HasPrefix(text[at:], "{{"):
-			at += actionEnd(text[at:]) - 1
-		case text[at] == '"':
-			quoted = !quoted
-		case text[at] == '>' && !quoted:
-			return at + 1
-		}
-	}
-	return len(text)
-}
-
 // tag writes a tag with its spoken attributes translated.
 func (w *walker) tag(tag string, at int) {
-	// Values in actions may hold quotes: they are set aside while attributes are
-	// looked for.
-	var actions []string
-	var bare strings.Builder
-	for i := 0; i < len(tag); {
-		if strings.HasPrefix(tag[i:], "{{") {
-			n := actionEnd(tag[i:])
-			bare.WriteString("\x00" + string(rune('A'+len(actions))))
-			actions = append(actions, tag[i:i+n])
-			i += n
-			continue
-		}
-		bare.WriteByte(tag[i])
-		i++
-	}
-	back := func(text string) string {
-		for i, action := range actions {
-			text = strings.ReplaceAll(text, "\x00"+string(rune('A'+i)), action)
-		}
-		return text
-	}
-	w.out.WriteString(back(spoken.ReplaceAllStringFunc(bare.String(), func(s string) string {
-		m := spoken.FindStringSubmatch(s)
-		return m[1] + w.unit(back(m[2]), at) + m[3]
-	})))
+	w.out.WriteString(spoken.ReplaceAllStringFunc(tag, func(attribute string) string {
+		parts := spoken.FindStringSubmatch(attribute)
+		return parts[1] + w.unit(parts[2], at) + parts[3]
+	}))
 }
 
 // flush ends the unit that was read until at.
@@ -166,31 +118,19 @@ func (w *walker) flush(at int) {
 // unit translates a text with its values; what surrounds it stays.
 func (w *walker) unit(text string, at int) string {
 	trimmed := strings.TrimSpace(text)
-	if trimmed == "" {
-		return text
-	}
-	lead, tail := text[:strings.Index(text, trimmed)], text[strings.Index(text, trimmed)+len(trimmed):]
-	var key, words strings.Builder
-	var values []string
-	for i := 0; i < len(trimmed); {
-		if strings.HasPrefix(trimmed[i:], "{{") {
-			n := actionEnd(trimmed[i:])
-			values = append(values, trimmed[i:i+n])
-			key.WriteString("{" + string(rune('0'+len(values))) + "}")
-			i += n
-			continue
-		}
-		key.WriteByte(trimmed[i])
-		words.WriteByte(trimmed[i])
-		i++
-	}
-	english := strings.Join(strings.Fields(key.String()), " ")
-	if !strings.ContainsFunc(words.String(), func(r rune) bool { return !unicode.IsSpace(r) }) {
+	words := strings.TrimSpace(actions.ReplaceAllString(trimmed, ""))
+	if words == "" {
 		return text // values alone
 	}
-	if strings.ContainsFunc(words.String(), unicode.IsLetter) {
-		line := 1 + strings.Count(w.source[:at], "\n")
-		w.units = append(w.units, Unit{english, line})
+	lead, tail, _ := strings.Cut(text, trimmed)
+	var values []string
+	key := actions.ReplaceAllStringFunc(trimmed, func(value string) string {
+		values = append(values, value)
+		return fmt.Sprintf("{%d}", len(values))
+	})
+	english := strings.Join(strings.Fields(key), " ")
+	if strings.ContainsFunc(words, unicode.IsLetter) {
+		w.units = append(w.units, Unit{english, 1 + strings.Count(w.source[:at], "\n")})
 	}
 	said, ok := w.translate(english)
 	if !ok {
@@ -203,30 +143,16 @@ func (w *walker) unit(text string, at int) string {
 		return p
 	})
 	// Full-width marks have their room in them.
-	if strings.ContainsRune(full, firstRune(said)) {
+	if first, _ := utf8.DecodeRuneInString(said); strings.ContainsRune(full, first) {
 		lead = strings.TrimLeft(lead, " ")
 	}
-	if strings.ContainsRune(full, lastRune(said)) {
+	if last, _ := utf8.DecodeLastRuneInString(said); strings.ContainsRune(full, last) {
 		tail = strings.TrimRight(tail, " ")
 	}
 	return lead + said + tail
 }
 
 const full = "，。；：？！、（）“”"
-
-func firstRune(s string) rune {
-	for _, r := range s {
-		return r
-	}
-	return 0
-}
-
-func lastRune(s string) (last rune) {
-	for _, r := range s {
-		last = r
-	}
-	return last
-}
 
 // inScript finds the texts of a script.
 var inScript = regexp.MustCompile(`\bt\('((?:[^'\\]|\\.)*)'`)
