@@ -62,7 +62,7 @@ type condition struct {
 // every key must fit. Words narrow each other. Verdict, confidence and waived
 // must fit on one and the same target.
 type Filter struct {
-	accounts, regions, tags, families, images, statuses, ups, systems, verdicts, confidences, waived, excluded []condition
+	terms map[string][]condition // by word; what is left out under "exclude"
 }
 
 // Machine is what a filter looks at beside the classification.
@@ -75,7 +75,7 @@ type Machine struct {
 
 // Parse reads a filter. Closed words (verdict, confidence, status, waived) are checked here, the others by Check.
 func Parse(values Values) (Filter, error) {
-	var chosen Filter
+	chosen := Filter{terms: map[string][]condition{}}
 	terms := 0
 	for _, word := range Words() {
 		for _, list := range values[word] {
@@ -91,18 +91,11 @@ func Parse(values Values) (Filter, error) {
 				if err != nil {
 					return chosen, err
 				}
-				*chosen.list(word) = append(*chosen.list(word), condition)
+				chosen.terms[word] = append(chosen.terms[word], condition)
 			}
 		}
 	}
 	return chosen, nil
-}
-
-func (f *Filter) list(word string) *[]condition {
-	return map[string]*[]condition{
-		"account": &f.accounts, "region": &f.regions, "tag": &f.tags, "family": &f.families, "image": &f.images, "status": &f.statuses, "up": &f.ups,
-		"os": &f.systems, "verdict": &f.verdicts, "confidence": &f.confidences, "waived": &f.waived, "exclude": &f.excluded,
-	}[word]
 }
 
 func parse(word, value string) (condition, error) {
@@ -200,28 +193,46 @@ func levels() []string {
 }
 
 // IsZero says whether the filter lets everything through.
-func (f *Filter) IsZero() bool {
-	return f.ByScope() && len(f.accounts)+len(f.regions)+len(f.excluded) == 0
+func (f *Filter) IsZero() bool { return len(f.terms) == 0 }
+
+// looksAt says whether one of the words narrows the filter, or leaves something out.
+func (f *Filter) looksAt(words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return len(f.terms[word]) > 0 }) ||
+		slices.ContainsFunc(f.terms["exclude"], func(c condition) bool { return slices.Contains(words, c.word) })
 }
 
 // ByScope says whether accounts and regions alone decide.
 func (f *Filter) ByScope() bool {
-	return len(f.tags)+len(f.families)+len(f.images)+len(f.statuses)+len(f.ups)+len(f.systems)+len(f.verdicts)+len(f.confidences)+len(f.waived) == 0 &&
-		!slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word != "account" && c.word != "region" })
+	return !f.ByRow() && !f.ByMachine() && !f.looksAt("os", "verdict", "confidence", "waived")
 }
 
 // ByRow says whether it takes an instance's id, status or tags to decide.
-func (f *Filter) ByRow() bool {
-	return len(f.tags)+len(f.statuses) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool {
-		return c.word == "tag" || c.word == "status" || c.word == "instance"
-	})
+func (f *Filter) ByRow() bool { return f.looksAt("tag", "status", "instance") }
+
+// ByMachine says whether it takes an instance's family, image or guest to decide.
+func (f *Filter) ByMachine() bool { return f.looksAt("family", "image", "up") }
+
+// BySoftware says whether it takes an instance's image or guest to decide.
+func (f *Filter) BySoftware() bool { return f.looksAt("image", "up") }
+
+// ByUp says whether it takes what is known of an instance's guest to decide.
+func (f *Filter) ByUp() bool { return f.looksAt("up") }
+
+// lets says whether the values of a word let something through, and excludes whether
+// it is left out.
+func (f *Filter) lets(word string, fits func(condition) bool) bool {
+	return len(f.terms[word]) == 0 || slices.ContainsFunc(f.terms[word], fits)
+}
+
+func (f *Filter) excludes(fits func(condition) bool) bool {
+	return slices.ContainsFunc(f.terms["exclude"], fits)
 }
 
 // Accounts are the accounts that are named.
-func (f *Filter) Accounts() []string { return names(f.accounts) }
+func (f *Filter) Accounts() []string { return names(f.terms["account"]) }
 
 // Regions are the regions that are named.
-func (f *Filter) Regions() []string { return names(f.regions) }
+func (f *Filter) Regions() []string { return names(f.terms["region"]) }
 
 func names(list []condition) []string {
 	var out []string
@@ -233,7 +244,7 @@ func names(list []condition) []string {
 
 // Rename replaces the names of accounts by their ids.
 func (f *Filter) Rename(ids map[string]string) {
-	for _, list := range [][]condition{f.accounts, f.excluded} {
+	for _, list := range [][]condition{f.terms["account"], f.terms["exclude"]} {
 		for i := range list {
 			if id, ok := ids[list[i].name]; ok && list[i].word == "account" {
 				list[i].name = id
@@ -244,27 +255,10 @@ func (f *Filter) Rename(ids map[string]string) {
 
 // Scope says whether instances of an account and region can pass.
 func (f *Filter) Scope(account, region string) bool {
-	named := func(list []condition, name string) bool {
-		return len(list) == 0 || slices.ContainsFunc(list, func(c condition) bool { return c.name == name })
-	}
-	return named(f.accounts, account) && named(f.regions, region) && !slices.ContainsFunc(f.excluded, func(c condition) bool {
+	fits := func(c condition) bool {
 		return c.word == "account" && c.name == account || c.word == "region" && c.name == region
-	})
-}
-
-// ByMachine says whether it takes an instance's family, image or guest to decide.
-func (f *Filter) ByMachine() bool {
-	return len(f.families) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "family" }) || f.BySoftware()
-}
-
-// BySoftware says whether it takes an instance's image or guest to decide.
-func (f *Filter) BySoftware() bool {
-	return len(f.images) > 0 || f.ByUp() || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "image" })
-}
-
-// ByUp says whether it takes what is known of an instance's guest to decide.
-func (f *Filter) ByUp() bool {
-	return len(f.ups) > 0 || slices.ContainsFunc(f.excluded, func(c condition) bool { return c.word == "up" })
+	}
+	return f.lets("account", fits) && f.lets("region", fits) && !f.excludes(fits)
 }
 
 // Judged says whether instances on such a machine with this classification can
@@ -278,12 +272,7 @@ func (f *Filter) Machine(m Machine) bool {
 	fits := func(c condition) bool {
 		return c.word == "family" && c.name == m.Family || c.word == "image" && c.name == m.Image || c.word == "up" && c.name == m.Up
 	}
-	for _, list := range [][]condition{f.families, f.images, f.ups} {
-		if len(list) > 0 && !slices.ContainsFunc(list, fits) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(f.excluded, fits)
+	return f.lets("family", fits) && f.lets("image", fits) && f.lets("up", fits) && !f.excludes(fits)
 }
 
 // Classed says whether instances with this classification can pass. It looks at
@@ -298,17 +287,13 @@ func (f *Filter) Classed(cl *rules.Classification) bool {
 		}
 		return false
 	}
-	if len(f.systems) > 0 && !slices.ContainsFunc(f.systems, fits) {
-		return false
+	// Level, confidence and waiver are looked for on one and the same target.
+	onOne := func(v rules.Verdict) bool {
+		fits := func(c condition) bool { return c.verdict(&v) }
+		return f.lets("verdict", fits) && f.lets("confidence", fits) && f.lets("waived", fits)
 	}
-	if len(f.verdicts)+len(f.confidences)+len(f.waived) > 0 && !slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool {
-		return !slices.ContainsFunc([][]condition{f.verdicts, f.confidences, f.waived}, func(list []condition) bool {
-			return len(list) > 0 && !slices.ContainsFunc(list, func(c condition) bool { return c.verdict(&v) })
-		})
-	}) {
-		return false
-	}
-	return !slices.ContainsFunc(f.excluded, fits)
+	byVerdict := len(f.terms["verdict"])+len(f.terms["confidence"])+len(f.terms["waived"]) > 0
+	return f.lets("os", fits) && (!byVerdict || slices.ContainsFunc(cl.Verdicts, onOne)) && !f.excludes(fits)
 }
 
 // system says whether an operating system is the one that is named: "5" is
@@ -339,15 +324,15 @@ func (f *Filter) Row(id, status string, tag func(key string) (string, bool)) boo
 		value, ok := tag(term.name)
 		return term.word == "tag" && ok && (term.any || value == term.value)
 	}
-	if len(f.statuses) > 0 && !slices.ContainsFunc(f.statuses, fits) {
+	if !f.lets("status", fits) || f.excludes(fits) {
 		return false
 	}
-	for _, c := range f.tags {
-		if !slices.ContainsFunc(f.tags, func(o condition) bool { return o.name == c.name && fits(o) }) {
+	for _, c := range f.terms["tag"] {
+		if !slices.ContainsFunc(f.terms["tag"], func(o condition) bool { return o.name == c.name && fits(o) }) {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(f.excluded, fits)
+	return true
 }
 
 // Known is what a filter's names are held against.
@@ -361,9 +346,9 @@ type Known struct {
 
 // Check returns the first name that is not known, with the nearest one that is.
 func (f *Filter) Check(known *Known) error {
-	for _, list := range [][]condition{f.accounts, f.regions, f.families, f.systems, f.tags, f.verdicts, f.excluded} {
-		for i := range list {
-			if err := list[i].check(known); err != nil {
+	for _, word := range []string{"account", "region", "family", "os", "tag", "verdict", "exclude"} {
+		for i := range f.terms[word] {
+			if err := f.terms[word][i].check(known); err != nil {
 				return err
 			}
 		}
@@ -413,7 +398,7 @@ func (c *condition) check(k *Known) error {
 func (f *Filter) Key() string {
 	var text strings.Builder
 	for _, word := range Words() {
-		for _, c := range *f.list(word) {
+		for _, c := range f.terms[word] {
 			fmt.Fprintf(&text, "%s=%q/%q ", word, c.text, c.name)
 		}
 	}
