@@ -39,8 +39,20 @@ func Problem(w http.ResponseWriter, status int, detail string) {
 	_, _ = w.Write(buffer.Bytes()) // the reader went away
 }
 
+// refusal is why something is not done, with the status of the answer.
+type refusal struct {
+	status int
+	detail string
+}
+
+// Error is what the one who asks is told.
+func (r *refusal) Error() string { return r.detail }
+
 // fault turns an error into a status and what may be said of it.
 func (s *server) fault(r *http.Request, err error) (status int, detail string) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused.status, refused.detail
+	}
 	switch {
 	case errors.Is(err, errBadQuery), isFilter(err):
 		return http.StatusBadRequest, err.Error()
@@ -282,8 +294,7 @@ var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		Problem(w, http.StatusUnsupportedMediaType, "send application/json")
-		return nil
+		return &refusal{http.StatusUnsupportedMediaType, "send application/json"}
 	}
 	var req record.RescanRequest
 	dec := json.NewDecoder(r.Body)
@@ -291,40 +302,34 @@ func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 	if err := dec.Decode(&req); err != nil {
 		return badQuery("body is not a rescan request: %v", err)
 	}
-	reply, status, err := s.rescan(r, req)
+	reply, err := s.rescan(r, req)
 	if err != nil {
-		if status == 0 {
-			return err
-		}
-		Problem(w, status, err.Error())
-		return nil
+		return err
 	}
 	return s.json(w, http.StatusAccepted, reply)
 }
 
-// rescan checks a request and passes it on. A status of 0 leaves the choice to
-// fault.
-func (s *server) rescan(r *http.Request, req record.RescanRequest) (record.RescanReply, int, error) {
+// rescan checks a request and passes it on.
+func (s *server) rescan(r *http.Request, req record.RescanRequest) (reply record.RescanReply, err error) {
 	switch {
 	case s.o.Rescanner == nil:
-		return record.RescanReply{}, http.StatusNotImplemented, errors.New("this process cannot start a rescan")
+		return reply, &refusal{http.StatusNotImplemented, "this process cannot start a rescan"}
 	case !s.operator(r):
-		return record.RescanReply{}, http.StatusForbidden, errors.New(OnlyOperators)
+		return reply, &refusal{http.StatusForbidden, OnlyOperators}
 	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
-		return record.RescanReply{}, 0, badQuery("name 1 to %d instance_ids", maxRescan)
+		return reply, badQuery("name 1 to %d instance_ids", maxRescan)
 	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:
-		return record.RescanReply{}, 0, badQuery("account, region and reason have at most %d bytes", maxParam)
+		return reply, badQuery("account, region and reason have at most %d bytes", maxParam)
 	}
 	for _, id := range req.InstanceIDs {
 		if !instanceID.MatchString(id) {
-			return record.RescanReply{}, 0, badQuery("%q is not an instance id", report.Short(id, 64))
+			return reply, badQuery("%q is not an instance id", report.Short(id, 64))
 		}
 	}
-	reply, err := s.o.Rescanner.Rescan(r.Context(), req)
-	if err != nil {
+	if reply, err = s.o.Rescanner.Rescan(r.Context(), req); err != nil {
 		s.o.Log.Error("rescan not taken", "err", err)
-		return record.RescanReply{}, http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")
+		return reply, &refusal{http.StatusBadGateway, "the request was not taken: no producer answered; see the log of this process"}
 	}
 	reply.Rejected = report.OrEmpty(reply.Rejected)
-	return reply, 0, nil
+	return reply, nil
 }

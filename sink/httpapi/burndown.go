@@ -3,7 +3,6 @@ package httpapi
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/plan"
@@ -75,19 +74,8 @@ func picture(progress *plan.Progress) burndown {
 	if last.At.Sub(first.At) < time.Hour && first.Open == last.Open {
 		return drawn // nothing to see yet: a line between two moments of one scan
 	}
-	span, high := last.At.Sub(first.At).Seconds(), 1
-	for i := range marks {
-		high = max(high, marks[i].Open)
-	}
-	coords := make([]string, len(marks))
-	for i := range marks {
-		x := 100 * float64(i) / float64(len(marks)-1)
-		if span > 0 {
-			x = 100 * marks[i].At.Sub(first.At).Seconds() / span
-		}
-		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 39-37*float64(marks[i].Open)/float64(high))
-	}
-	drawn.Points = strings.Join(coords, " ")
+	line, high := polyline(marks, 39, 37, func(m *plan.ProgressMark) (time.Time, int) { return m.At, m.Open })
+	drawn.Points = line
 	drawn.Area = "0,40 " + drawn.Points + " 100,40"
 	layout := time.DateOnly
 	if first.At.UTC().Format(layout) == last.At.UTC().Format(layout) {

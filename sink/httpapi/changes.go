@@ -78,23 +78,18 @@ func (v *changesView) list(values url.Values) {
 	if since.Of != "" {
 		v.Title = report.Short(v.lang.Say("Changes")+": "+v.lang.Say("scan")+" "+since.Of, 120)
 	}
-	address := func(path, kind string) string {
-		question := url.Values{"account": values["account"], "region": values["region"]}
-		for name, value := range map[string]string{"scan": since.Of, "since": since.From(), "kind": kind} {
-			if value != "" {
-				question.Set(name, value)
-			}
-		}
-		return path + "?" + question.Encode()
+	scopes := url.Values{"account": values["account"], "region": values["region"]}
+	list := func(path, kind string) string {
+		return address(path, scopes, "scan", since.Of, "since", since.From(), "kind", kind)
 	}
 	for _, kind := range append([]string{""}, report.Kinds()...) {
 		of := *since
 		of.Kind = kind
 		if n := of.Listed(); n > 0 || kind == since.Kind {
-			v.Kinds = append(v.Kinds, kindCount{Kind: kind, Link: address("/changes", kind), N: n, On: kind == since.Kind})
+			v.Kinds = append(v.Kinds, kindCount{Kind: kind, Link: list("/changes", kind), N: n, On: kind == since.Kind})
 		}
 	}
-	v.JSON = address("/api/v1/changes", since.Kind)
+	v.JSON = list("/api/v1/changes", since.Kind)
 }
 
 // scanRow is a scan with what it found, each count with its list.
@@ -157,7 +152,7 @@ func (s *server) found(scan *record.Scan) []foundCount {
 		count := &out[i]
 		count.Open = scan.State == record.ScanRunning
 		if s.o.Answers != nil && count.N > 0 {
-			count.Link = "/changes?" + url.Values{"scan": {scan.ID}, "kind": {count.Kind}}.Encode()
+			count.Link = address("/changes", nil, "scan", scan.ID, "kind", count.Kind)
 		}
 	}
 	return out

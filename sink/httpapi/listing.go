@@ -109,28 +109,29 @@ func (s *server) instances(w http.ResponseWriter, r *http.Request) {
 	s.page(w, r, status, "instances", &view)
 }
 
-// with is the address of the listing with one parameter changed.
-func (v *instancesView) with(pairs ...string) string {
-	query := url.Values{}
-	for name, values := range v.Q {
-		for _, value := range values {
+// address is a path with the parameters of a query that say something, some of which
+// are changed; "" takes one out.
+func address(path string, query url.Values, pairs ...string) string {
+	values := url.Values{}
+	for name, list := range query {
+		for _, value := range list {
 			if value != "" {
-				query.Add(name, value)
+				values.Add(name, value)
 			}
 		}
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
-			query.Del(pairs[i])
+			values.Del(pairs[i])
 		} else {
-			query.Set(pairs[i], pairs[i+1])
+			values.Set(pairs[i], pairs[i+1])
 		}
 	}
-	if len(query) == 0 {
-		return "/instances"
-	}
-	return "/instances?" + query.Encode()
+	return strings.TrimSuffix(path+"?"+values.Encode(), "?")
 }
+
+// with is the address of the listing with some parameters changed.
+func (v *instancesView) with(pairs ...string) string { return address("/instances", v.Q, pairs...) }
 
 // csv is the address of the same instances as CSV, "" where only the listing
 // can tell them.
@@ -149,7 +150,7 @@ func (v *instancesView) csv() string {
 	if target, verdict := v.Q.Get("target"), v.Q.Get("verdict"); target != "" && verdict != "" && !strings.Contains(verdict, "=") {
 		query.Set("verdict", target+"="+verdict)
 	}
-	return strings.TrimSuffix("/api/v1/instances.csv?"+query.Encode(), "?")
+	return address("/api/v1/instances.csv", query)
 }
 
 // plainNames are the names of parameters for people.

@@ -93,8 +93,7 @@ func (d *describer) operation(route *route) object {
 func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	if !slices.Contains(schema.Names(), name) {
-		Problem(w, http.StatusNotFound, "no schema is called "+report.Short(name, 64)+filter.Nearest(name, schema.Names()))
-		return nil
+		return &refusal{http.StatusNotFound, "no schema is called " + report.Short(name, 64) + filter.Nearest(name, schema.Names())}
 	}
 	body, err := schema.JSON(name)
 	if err != nil {

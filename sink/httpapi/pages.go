@@ -54,8 +54,8 @@ func parsePages(in lang.Language, live string) (*template.Template, error) {
 		"changePath":   func(c report.Change) string { return instanceAddress(c.Account, c.Region, c.InstanceID) },
 		"placePath":    func(account, region string) string { return listAddress("account", account, "region", region) },
 		"took":         func(s record.Scan) string { return in.Say(took(s)) },
-		"stateClass":   stateClass, "scopeClass": scopeClass,
-		"texts": func() string { return in.Script(live) },
+		"stateClass":   stateClass,
+		"texts":        func() string { return in.Script(live) },
 	}).Parse(in.Template(string(text)))
 }
 
@@ -254,15 +254,7 @@ func lastBegan(scans []record.Scan, now time.Time) time.Time {
 }
 
 // listAddress is the address of a listing.
-func listAddress(pairs ...string) string {
-	values := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			values.Set(pairs[i], pairs[i+1])
-		}
-	}
-	return "/instances?" + values.Encode()
-}
+func listAddress(pairs ...string) string { return address("/instances", nil, pairs...) }
 
 func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error {
 	scans, err := sv.Scans(5)
@@ -359,25 +351,32 @@ func newTrend(points []Point) *trendView {
 	if len(points) < 2 {
 		return nil
 	}
-	first, last := points[0], points[len(points)-1]
-	span := last.At.Sub(first.At).Seconds()
-	high := 1
-	for _, p := range points {
-		high = max(high, p.Legacy)
+	line, _ := polyline(points, 38, 36, func(p *Point) (time.Time, int) { return p.At, p.Legacy })
+	label := func(p Point) string { return p.At.UTC().Format("2006-01-02") + ": " + report.Number(p.Legacy) }
+	from, to := label(points[0]), label(points[len(points)-1])
+	return &trendView{Points: line, From: from, To: to, Label: fmt.Sprintf("Legacy instances over time, from %s to %s", from, to)}
+}
+
+// polyline is the line of some points in a picture 100 wide, where 0 is at the base
+// and the highest of them so much above, and what that one is.
+func polyline[T any](points []T, base, height float64, of func(*T) (time.Time, int)) (line string, high int) {
+	first, _ := of(&points[0])
+	last, _ := of(&points[len(points)-1])
+	high = 1
+	for i := range points {
+		_, n := of(&points[i])
+		high = max(high, n)
 	}
 	coords := make([]string, len(points))
-	for i, point := range points {
+	for i := range points {
+		at, n := of(&points[i])
 		x := 100 * float64(i) / float64(len(points)-1)
-		if span > 0 {
-			x = 100 * point.At.Sub(first.At).Seconds() / span
+		if span := last.Sub(first).Seconds(); span > 0 {
+			x = 100 * at.Sub(first).Seconds() / span
 		}
-		coords[i] = fmt.Sprintf("%.2f,%.2f", x, 38-36*float64(point.Legacy)/float64(high))
+		coords[i] = fmt.Sprintf("%.2f,%.2f", x, base-height*float64(n)/float64(high))
 	}
-	label := func(p Point) string { return p.At.UTC().Format("2006-01-02") + ": " + report.Number(p.Legacy) }
-	return &trendView{
-		Points: strings.Join(coords, " "), From: label(first), To: label(last),
-		Label: fmt.Sprintf("Legacy instances over time, from %s to %s", label(first), label(last)),
-	}
+	return strings.Join(coords, " "), high
 }
 
 // instanceAddress is the page of an instance.
@@ -601,31 +600,12 @@ func took(scan record.Scan) string {
 	return report.Span(scan.EndedAt.Sub(scan.StartedAt))
 }
 
-// stateClass lends a scan's state the look of a verdict.
-func stateClass(state record.ScanState) string {
-	switch state {
-	case record.ScanComplete:
-		return "compatible"
-	case record.ScanPartial:
-		return "needs-action"
-	case record.ScanAborted:
-		return "incompatible"
-	default:
-		return "running"
+// stateClass lends the state of a scan or of a scope the look of a verdict.
+func stateClass(state any) string {
+	look := map[string]string{
+		string(record.ScanComplete): "compatible", string(record.ScanPartial): "needs-action", string(record.ScanAborted): "incompatible", string(record.ScopeFailed): "incompatible",
 	}
-}
-
-func scopeClass(c record.Completeness) string {
-	switch c {
-	case record.ScopeComplete:
-		return "compatible"
-	case record.ScopePartial:
-		return "needs-action"
-	case record.ScopeFailed:
-		return "incompatible"
-	default:
-		return "running"
-	}
+	return cmp.Or(look[fmt.Sprint(state)], "running")
 }
 
 // still is the address of the page without refreshing.

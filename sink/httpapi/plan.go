@@ -110,10 +110,7 @@ func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // with is the address of the plan with some parameters changed.
-func (v *planView) with(pairs ...string) string {
-	l := instancesView{Q: v.Q}
-	return "/plan" + strings.TrimPrefix(l.with(pairs...), "/instances")
-}
+func (v *planView) with(pairs ...string) string { return address("/plan", v.Q, pairs...) }
 
 // First is the number of the first instance that is listed.
 func (v *planView) First() int { return v.From + 1 }

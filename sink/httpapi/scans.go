@@ -43,7 +43,7 @@ func (v *scanView) GoneIn(scope record.ScanScope) string {
 	if !v.changes || scope.Gone == 0 {
 		return ""
 	}
-	return "/changes?" + url.Values{"scan": {v.Scan.ID}, "kind": {report.KindGone}, "account": {scope.Account}, "region": {scope.Region}}.Encode()
+	return address("/changes", nil, "scan", v.Scan.ID, "kind", report.KindGone, "account", scope.Account, "region", scope.Region)
 }
 
 func (s *server) scan(w http.ResponseWriter, r *http.Request, sv View) error {
@@ -77,16 +77,12 @@ func (s *server) rescanForm(w http.ResponseWriter, r *http.Request) {
 		Account: r.PostForm.Get("account"), Region: r.PostForm.Get("region"),
 		InstanceIDs: []string{r.PostForm.Get("instance_id")}, Reason: "web page",
 	}
-	reply, status, err := s.rescan(r, req)
-	switch {
-	case err != nil && status == 0:
+	reply, err := s.rescan(r, req)
+	if err == nil && len(reply.Rejected) > 0 {
+		err = &refusal{http.StatusUnprocessableEntity, "The instance cannot be looked at again: " + reply.Rejected[0].Error}
+	}
+	if err != nil {
 		s.fail(w, r, err)
-		return
-	case err != nil:
-		s.failWith(w, r, status, err.Error())
-		return
-	case len(reply.Rejected) > 0:
-		s.failWith(w, r, http.StatusUnprocessableEntity, "The instance cannot be looked at again: "+reply.Rejected[0].Error)
 		return
 	}
 	q := url.Values{"account": {req.Account}, "region": {req.Region}, "rescan": {reply.ScanID}}
