@@ -1,9 +1,8 @@
 package httpapi
 
 import (
-	"maps"
+	"cmp"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/record"
@@ -13,60 +12,38 @@ import (
 // codesView explains the codes of the rule set.
 type codesView struct {
 	view
-	Rules    []codeRule
-	Remedies []codeRemedy
-	Checks   []fact
-	Waivers  []rules.WaiverRule
-}
-
-type codeRule struct {
-	ID, Title, Reason, Source string
-	AsOf                      string
-	Legacy                    bool
-	Answers                   []codeAnswer
+	Def    *rules.Definition
+	Listed []*rules.Rule // that are not withdrawn
 }
 
 // codeAnswer is what a rule says for a class.
 type codeAnswer struct{ Target, Verdict, Confidence string }
 
-type codeRemedy struct {
-	ID string
-	rules.RemedyDef
-}
-
 func (s *server) codes(w http.ResponseWriter, r *http.Request, sv View) error {
-	s.page(w, r, http.StatusOK, "rules", newCodes(s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), s.o.Rules()))
+	page := &codesView{view: s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), Def: s.o.Rules()}
+	for i := range page.Def.Rules {
+		if rule := &page.Def.Rules[i]; !rule.Withdrawn {
+			page.Listed = append(page.Listed, rule)
+		}
+	}
+	s.page(w, r, http.StatusOK, "rules", page)
 	return nil
 }
 
-func newCodes(view view, def *rules.Definition) *codesView {
-	out := &codesView{view: view, Waivers: def.Waivers}
-	for i := range def.Rules {
-		rule := &def.Rules[i]
-		if rule.Withdrawn {
-			continue
+// Answers are what a rule says for each class that it judges.
+func (v *codesView) Answers(rule *rules.Rule) []codeAnswer {
+	var out []codeAnswer
+	for _, target := range rules.Classes() {
+		if verdict := rule.Verdicts[target]; verdict != "" {
+			out = append(out, codeAnswer{target, verdict, cmp.Or(rule.ConfidenceAt[target], rule.Confidence)})
 		}
-		code := codeRule{ID: rule.ID, Title: rule.Title, Reason: rule.Reason, Source: def.Sources[rule.Source], AsOf: def.RuleAsOf(rule), Legacy: rule.Legacy}
-		for _, target := range rules.Classes() {
-			if verdict := rule.Verdicts[target]; verdict != "" {
-				confidence := rule.Confidence
-				if at := rule.ConfidenceAt[target]; at != "" {
-					confidence = at
-				}
-				code.Answers = append(code.Answers, codeAnswer{target, verdict, confidence})
-			}
-		}
-		out.Rules = append(out.Rules, code)
-	}
-	for _, id := range slices.Sorted(maps.Keys(def.Remedies)) {
-		remedy := def.Remedies[id]
-		remedy.Text = strings.ReplaceAll(remedy.Text, "{to}", view.lang.Say("the release that a verdict names")) // here is no verdict
-		out.Remedies = append(out.Remedies, codeRemedy{id, remedy})
-	}
-	for _, id := range slices.Sorted(maps.Keys(def.Checks)) {
-		out.Checks = append(out.Checks, fact{id, def.Checks[id]})
 	}
 	return out
+}
+
+// What is the text of a remedy, which here belongs to no verdict.
+func (v *codesView) What(remedy rules.RemedyDef) string {
+	return strings.ReplaceAll(remedy.Text, "{to}", v.lang.Say("the release that a verdict names"))
 }
 
 // checkTexts writes the checks of a record out.

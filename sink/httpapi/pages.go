@@ -394,7 +394,6 @@ type instanceView struct {
 	Rec       *record.Record
 	History   []record.Change
 	Facts     []fact
-	Tags      []fact
 	Evidence  string
 	Answers   []report.Answer
 	Settle    []settling
@@ -418,7 +417,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error
 	}
 	view := instanceView{
 		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
-		Facts: facts(rec, languageOf(r)), Tags: tags(rec.Tags), Evidence: evidence(rec.OS.Evidence.String()), Answers: worst(report.Answers(rec)),
+		Facts: facts(rec, languageOf(r)), Evidence: evidence(rec.OS.Evidence.String()), Answers: worst(report.Answers(rec)),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
 		Checks:    s.checkTexts(rec),
@@ -581,15 +580,6 @@ func facts(rec *record.Record, in lang.Language) []fact {
 	add("family", rec.InstanceFamily, generation, rec.Virtualization)
 	add("status", rec.Status)
 	add("image", rec.ImageID, rec.ImageOwner)
-	return out
-}
-
-func tags(all map[string]string) []fact {
-	out := make([]fact, 0, len(all))
-	for k, v := range all {
-		out = append(out, fact{report.Short(k, 80), report.Short(v, 200)})
-	}
-	slices.SortFunc(out, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -189,3 +189,15 @@ func TestCodesHaveNoHoles(t *testing.T) {
 		t.Error("the text of a remedy has a hole")
 	}
 }
+
+// The foot of each page says of which day the knowledge of the rules is, and no more.
+func TestFootSaysHowOldTheRulesAre(t *testing.T) {
+	foot := regexp.MustCompile(`whose knowledge is of \d{4}-\d{2}-\d{2}[^.<]{0,20}\. The same as JSON`)
+	w := everyPage(t, 5)
+	for _, path := range []string{"/", "/instances", "/scans", "/changes", "/plan", "/rules"} {
+		if page := w.get(path).Body.String(); !foot.MatchString(page) {
+			_, rest, _ := strings.Cut(page, "<footer>")
+			t.Errorf("%s: %.300s", path, rest)
+		}
+	}
+}
