@@ -39,19 +39,16 @@ func Problem(w http.ResponseWriter, status int, detail string) {
 	_, _ = w.Write(buffer.Bytes()) // the reader went away
 }
 
-// refusal is why something is not done, with the status of the answer.
-type refusal struct {
+// refusedError is why something is not done, with the status of the answer.
+type refusedError struct {
 	status int
-	detail string
+	error
 }
-
-// Error is what the one who asks is told.
-func (r *refusal) Error() string { return r.detail }
 
 // fault turns an error into a status and what may be said of it.
 func (s *server) fault(r *http.Request, err error) (status int, detail string) {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		return refused.status, refused.detail
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.status, refused.Error()
 	}
 	switch {
 	case errors.Is(err, errBadQuery), isFilter(err):
@@ -294,7 +291,7 @@ var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return &refusal{http.StatusUnsupportedMediaType, "send application/json"}
+		return &refusedError{http.StatusUnsupportedMediaType, errors.New("send application/json")}
 	}
 	var req record.RescanRequest
 	dec := json.NewDecoder(r.Body)
@@ -313,9 +310,9 @@ func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
 func (s *server) rescan(r *http.Request, req record.RescanRequest) (reply record.RescanReply, err error) {
 	switch {
 	case s.o.Rescanner == nil:
-		return reply, &refusal{http.StatusNotImplemented, "this process cannot start a rescan"}
+		return reply, &refusedError{http.StatusNotImplemented, errors.New("this process cannot start a rescan")}
 	case !s.operator(r):
-		return reply, &refusal{http.StatusForbidden, OnlyOperators}
+		return reply, &refusedError{http.StatusForbidden, errors.New(OnlyOperators)}
 	case len(req.InstanceIDs) == 0 || len(req.InstanceIDs) > maxRescan:
 		return reply, badQuery("name 1 to %d instance_ids", maxRescan)
 	case len(req.Account) > maxParam || len(req.Region) > maxParam || len(req.Reason) > maxParam:
@@ -328,7 +325,7 @@ func (s *server) rescan(r *http.Request, req record.RescanRequest) (reply record
 	}
 	if reply, err = s.o.Rescanner.Rescan(r.Context(), req); err != nil {
 		s.o.Log.Error("rescan not taken", "err", err)
-		return reply, &refusal{http.StatusBadGateway, "the request was not taken: no producer answered; see the log of this process"}
+		return reply, &refusedError{http.StatusBadGateway, errors.New("the request was not taken: no producer answered; see the log of this process")}
 	}
 	reply.Rejected = report.OrEmpty(reply.Rejected)
 	return reply, nil

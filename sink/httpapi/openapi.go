@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -93,7 +94,7 @@ func (d *describer) operation(route *route) object {
 func (s *server) apiSchema(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	if !slices.Contains(schema.Names(), name) {
-		return &refusal{http.StatusNotFound, "no schema is called " + report.Short(name, 64) + filter.Nearest(name, schema.Names())}
+		return &refusedError{http.StatusNotFound, errors.New("no schema is called " + report.Short(name, 64) + filter.Nearest(name, schema.Names()))}
 	}
 	body, err := schema.JSON(name)
 	if err != nil {

@@ -78,11 +78,12 @@ func (s *server) rescanForm(w http.ResponseWriter, r *http.Request) {
 		InstanceIDs: []string{r.PostForm.Get("instance_id")}, Reason: "web page",
 	}
 	reply, err := s.rescan(r, req)
-	if err == nil && len(reply.Rejected) > 0 {
-		err = &refusal{http.StatusUnprocessableEntity, "The instance cannot be looked at again: " + reply.Rejected[0].Error}
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		s.fail(w, r, err)
+		return
+	case len(reply.Rejected) > 0:
+		s.failWith(w, r, http.StatusUnprocessableEntity, "The instance cannot be looked at again: "+reply.Rejected[0].Error)
 		return
 	}
 	q := url.Values{"account": {req.Account}, "region": {req.Region}, "rescan": {reply.ScanID}}
