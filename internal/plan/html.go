@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bufio"
 	"bytes"
 	_ "embed"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/lang"
@@ -64,14 +66,13 @@ func writeHTML(w io.Writer, plan *Plan, in lang.Language) error {
 	if !ok {
 		return errors.New("the page has no place for its data")
 	}
-	if _, err := w.Write(before); err != nil {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "%s", before)
+	if err := writeListed(out, plan, in); err != nil {
 		return err
 	}
-	if err := writeListed(w, plan, in); err != nil {
-		return err
-	}
-	_, err = w.Write(after)
-	return err
+	fmt.Fprintf(out, "%s", after)
+	return out.Flush()
 }
 
 // listed is what the script of the page lists. Texts and checklists stand in it
@@ -87,36 +88,31 @@ type listed struct {
 
 // writeListed writes the rows wave by wave, then the texts that they name. All
 // of it spells < > & as escapes.
-func writeListed(w io.Writer, plan *Plan, in lang.Language) error {
+func writeListed(out *bufio.Writer, plan *Plan, in lang.Language) error {
 	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, texts: map[string]int{}, lists: map[string]int{}}
-	if _, err := io.WriteString(w, `{"waves":[`); err != nil {
-		return err
-	}
-	between := ""
-	for _, wave := range plan.Waves {
-		if wave.Instances == 0 {
-			continue
-		}
-		fmt.Fprintf(w, `%s{"id":%q,"rows":`, between, wave.ID)
-		between = ","
-		open := "["
-		for it := range wave.Items {
+	fmt.Fprint(out, `{"waves":`)
+	filled := slices.DeleteFunc(slices.Clone(plan.Waves), func(wave *Wave) bool { return wave.Instances == 0 })
+	err := report.WriteList(out, "", sound(slices.Values(filled)), func(wave *Wave) error {
+		fmt.Fprintf(out, `{"id":%q,"rows":`, wave.ID)
+		err := report.WriteList(out, "", sound(wave.Items), func(it *Item) error {
 			row, err := json.Marshal(l.row(plan, it))
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(w, "%s%s", open, row); err != nil {
-				return err
-			}
-			open = ","
-		}
-		fmt.Fprint(w, "]}")
+			_, err = out.Write(row)
+			return err
+		})
+		fmt.Fprint(out, "}")
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	texts, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "],%s", texts[1:])
+	_, err = fmt.Fprintf(out, ",%s", texts[1:])
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,15 +45,8 @@ func writeJSON(out *bufio.Writer, plan *Plan) error {
 	if err := writeOpen(out, &head); err != nil {
 		return err
 	}
-	between := "["
-	for _, wave := range plan.Waves {
-		fmt.Fprint(out, between)
-		between = ","
-		if err := writeWave(out, wave); err != nil {
-			return err
-		}
-	}
-	_, err := out.WriteString("]}\n")
+	err := report.WriteList(out, "", sound(slices.Values(plan.Waves)), func(wave *Wave) error { return writeWave(out, wave) })
+	fmt.Fprint(out, "}\n")
 	return err
 }
 
@@ -65,23 +59,23 @@ func writeWave(out *bufio.Writer, wave *Wave) error {
 	if err := writeOpen(out, &head); err != nil {
 		return err
 	}
-	between := "["
-	for it := range wave.Items {
+	err := report.WriteList(out, "", sound(wave.Items), func(it *Item) error {
 		data, err := report.EncodeJSON(it)
 		if err != nil {
 			return fmt.Errorf("%s: %w", report.Short(it.InstanceID, 64), err)
 		}
-		fmt.Fprint(out, between)
-		between = ","
-		if _, err := out.Write(data); err != nil {
-			return err
-		}
-	}
-	if between == "[" {
-		fmt.Fprint(out, "[")
-	}
-	_, err := out.WriteString("]}")
+		_, err = out.Write(data)
+		return err
+	})
+	fmt.Fprint(out, "}")
 	return err
+}
+
+// sound is a sequence in which nothing fails.
+func sound[T any](all iter.Seq[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		all(func(each T) bool { return yield(each, nil) })
+	}
 }
 
 // writeOpen writes v, whose last member is an empty list, up to that list.

@@ -164,24 +164,17 @@ type compactTail struct {
 	GoneAt     *time.Time `json:"gone_at,omitempty"`
 }
 
-// compactEncoder encodes records as compact rows.
-type compactEncoder struct {
-	*legendBook
-	by *record.Encoder
-	b  []byte
-}
-
-func newCompactEncoder(entry func(v any) error) *compactEncoder {
-	return &compactEncoder{legendBook: newLegend(entry), by: newRecordEncoder().by}
-}
-
-// encode returns the JSON of a compact row, valid until the next call. Entries
-// of the legend that are new were written before it returns.
-func (e *compactEncoder) encode(rec *record.Record) ([]byte, error) {
-	class, err := e.row(rec)
-	if err != nil {
-		return nil, err
+// newCompactEncoder encodes records as compact rows. Entries of the legend that are
+// new are written before a row is returned.
+func newCompactEncoder(entry func(v any) error) rowEncoder {
+	legend, by := newLegend(entry), &record.Encoder{Tidy: Tidy, Escape: escapeJSON}
+	var encoded []byte
+	return func(rec *record.Record) ([]byte, error) {
+		class, err := legend.row(rec)
+		if err != nil {
+			return nil, err
+		}
+		encoded, err = by.Enclose(encoded[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
+		return encoded, err
 	}
-	e.b, err = e.by.Enclose(e.b[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
-	return e.b, err
 }

@@ -136,7 +136,7 @@ func writeCSV(writer *bufio.Writer, report *Report, excel bool) error {
 	row := make([]string, 0, len(head))
 	for rec, err := range report.instances() {
 		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
+			return err
 		}
 		row = csvRow(row[:0], rec, targets)
 		if err := out.Write(append(row, whole[[2]string{rec.Account, rec.Region}])); err != nil {

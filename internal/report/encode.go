@@ -3,10 +3,8 @@ package report
 import (
 	"bytes"
 	"compress/flate"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -35,7 +33,6 @@ type encoder struct {
 	worst    *worstFew
 	spools   [4]spool // by severity
 	total    int      // records seen
-	line     []byte
 	z        *flate.Writer
 }
 
@@ -80,8 +77,8 @@ func (e *encoder) add(rec *record.Record) error {
 	if worse >= e.limit {
 		return nil
 	}
-	e.line = e.line[:0]
-	if err := e.row(rec); err != nil {
+	row, err := e.row(rec)
+	if err != nil {
 		return fmt.Errorf("encode %s: %w", Short(rec.InstanceID, 64), err)
 	}
 	spool := &e.spools[at]
@@ -89,7 +86,7 @@ func (e *encoder) add(rec *record.Record) error {
 	if spool.n == 0 {
 		lead = `<script type="application/json" class="rows">[`
 	}
-	spool.open = append(append(spool.open, lead...), e.line...)
+	spool.open = append(append(spool.open, lead...), row...)
 	spool.n++
 	spool.rows++
 	if spool.n == min(rowsInBlock, e.limit) {
@@ -134,72 +131,39 @@ func (e *encoder) blocks() (out []block, rows int, err error) {
 	return out, rows, nil
 }
 
-// row appends the places of a row, as web/report.js names them.
-func (e *encoder) row(rec *record.Record) error {
+// row has its places named in web/report.js.
+func (e *encoder) row(rec *record.Record) ([]byte, error) {
 	book := &e.book
-	e.line = append(e.line, '[')
-	e.number(book.Scopes.number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}))
-	e.number(book.Strings.number(Short(rec.Zone, maxText)))
-	for _, text := range []string{rec.InstanceID, rec.InstanceName} {
-		data, err := json.Marshal(Short(text, maxText))
-		if err != nil {
-			return err
-		}
-		e.line = append(append(e.line, escapeJSON(data)...), ',')
+	row := []any{
+		book.Scopes.number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}),
+		book.Strings.number(Short(rec.Zone, maxText)),
+		Short(rec.InstanceID, maxText), Short(rec.InstanceName, maxText),
+		book.Types.number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}),
+		book.Images.number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}),
+		book.Strings.number(Short(rec.Status, maxText)), book.profile(rec, e.targets), rec.ObservedAt.Unix(),
 	}
-	e.number(book.Types.number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}))
-	e.number(book.Images.number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}))
-	e.number(book.Strings.number(Short(rec.Status, maxText)))
-	e.number(book.profile(rec, e.targets))
-	e.number(int(rec.ObservedAt.Unix()))
-	e.line = append(e.line, '[')
-	for i, k := range sortedKeys(rec.Tags) {
-		if i > 0 {
-			e.line = append(e.line, ',')
-		}
-		for j, text := range []string{k, rec.Tags[k]} {
-			if j > 0 {
-				e.line = append(e.line, ',')
-			}
-			if err := e.text(Short(text, maxText)); err != nil {
-				return err
-			}
-		}
+	tags := make([]any, 0, 2*len(rec.Tags))
+	for _, key := range sortedKeys(rec.Tags) {
+		tags = append(tags, e.shared(key), e.shared(rec.Tags[key]))
 	}
-	e.line = append(e.line, "],"...)
 	gone := int64(0)
 	if rec.GoneAt != nil {
 		gone = rec.GoneAt.Unix()
 	}
-	e.line = append(strconv.AppendInt(e.line, gone, 10), ']')
-	return nil
+	return EncodeJSON(append(row, tags, gone))
 }
 
 // maxShared bounds the texts that tags share: values may be as many as there
 // are instances.
 const maxShared = 50_000
 
-// text appends the number of a text, or the text itself where the book is
-// full.
-func (e *encoder) text(value string) error {
-	at, ok := e.book.Strings.at[value]
-	if !ok && len(e.book.Strings.list) >= maxShared {
-		data, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		e.line = append(e.line, escapeJSON(data)...)
-		return nil
+// shared is the number of a text, or the text itself where the book is full.
+func (e *encoder) shared(text string) any {
+	text = Short(text, maxText)
+	if _, ok := e.book.Strings.at[text]; !ok && len(e.book.Strings.list) >= maxShared {
+		return text
 	}
-	if !ok {
-		at = e.book.Strings.number(value)
-	}
-	e.line = strconv.AppendInt(e.line, int64(at), 10)
-	return nil
-}
-
-func (e *encoder) number(n int) {
-	e.line = append(strconv.AppendInt(e.line, int64(n), 10), ',')
+	return e.book.Strings.number(text)
 }
 
 // count keeps what the head of the page shows and the summary does not hold.

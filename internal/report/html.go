@@ -360,7 +360,7 @@ func writeHTML(out *bufio.Writer, report *Report, options Options) error {
 	encoder.book.in = options.Language
 	for rec, err := range report.instances() {
 		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
+			return err
 		}
 		if err := encoder.add(rec); err != nil {
 			return err

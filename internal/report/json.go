@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"unicode/utf8"
 
 	"github.com/shenscan/shenscan/internal/record"
@@ -38,57 +39,61 @@ func writeJSON(out *bufio.Writer, report *Report, compact bool) error {
 		fmt.Fprint(out, ",\n")
 	}
 	if report.Since != nil && report.Since.Asked {
-		if err := writeSince(out, report.Since); err != nil {
+		fmt.Fprint(out, `"since":`)
+		if err := writeChangesObject(out, report.Since); err != nil {
 			return err
 		}
+		fmt.Fprint(out, ",\n")
 	}
-	fmt.Fprint(out, `"instances":[`)
-	sep := "\n"
-	var encoder rowEncoder = newRecordEncoder()
+	fmt.Fprint(out, `"instances":`)
+	encode := newRecordEncoder()
 	var entries bytes.Buffer // of the legend, which comes last
 	if compact {
-		encoder = newCompactEncoder(func(v any) error {
+		encode = newCompactEncoder(func(v any) error {
 			if entries.Len() > 0 {
 				entries.WriteString(",\n")
 			}
 			return writeValue(&entries, v)
 		})
 	}
-	for rec, err := range report.instances() {
-		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
-		}
-		encoded, err := encoder.encode(rec)
+	err = WriteList(out, "\n", report.instances(), func(rec *record.Record) error {
+		encoded, err := encode(rec)
 		if err != nil {
 			return err
 		}
-		if _, err := out.WriteString(sep); err != nil {
-			return err
-		}
-		if _, err := out.Write(encoded); err != nil {
-			return err
-		}
-		sep = ",\n"
-	}
-	if !compact {
-		_, err := out.WriteString("\n]}\n")
+		_, err = out.Write(encoded)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, "\n],\n\"legend\":[\n")
-	if _, err := entries.WriteTo(out); err != nil {
-		return err
+	if compact {
+		fmt.Fprintf(out, ",\n\"legend\":[\n%s\n]", entries.Bytes())
 	}
-	_, err = out.WriteString("\n]}\n")
+	_, err = out.WriteString("}\n")
 	return err
 }
 
-// writeSince writes what changed as a member of an object, and a comma.
-func writeSince(out *bufio.Writer, s *Since) error {
-	fmt.Fprint(out, `"since":`)
-	if err := writeChangesObject(out, s); err != nil {
-		return err
+// WriteList writes a list, whose elements write themselves, with what stands between
+// two of them behind the comma.
+func WriteList[T any](out *bufio.Writer, between string, all iter.Seq2[T, error], write func(T) error) error {
+	lead := "[" + between
+	for each, err := range all {
+		if err != nil {
+			return err
+		}
+		if _, err := out.WriteString(lead); err != nil {
+			return err
+		}
+		if err := write(each); err != nil {
+			return err
+		}
+		lead = "," + between
 	}
-	_, err := out.WriteString(",\n")
+	if lead[0] == '[' {
+		fmt.Fprint(out, lead)
+	}
+	_, err := out.WriteString(between + "]")
 	return err
 }
 
@@ -107,19 +112,11 @@ func writeChangesObject(out *bufio.Writer, since *Since) error {
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	fmt.Fprintf(out, `%s,"changes":[`, escapeJSON(head[:len(head)-1]))
-	sep := "\n"
-	for change, err := range since.Changes {
-		if err != nil {
-			return err
-		}
-		fmt.Fprint(out, sep)
-		if err := writeValue(out, changeRow{change, Why(&change.Change)}); err != nil {
-			return err
-		}
-		sep = ",\n"
-	}
-	_, err = out.WriteString("\n]}")
+	fmt.Fprintf(out, `%s,"changes":`, escapeJSON(head[:len(head)-1]))
+	err = WriteList(out, "\n", since.Changes, func(change *Change) error {
+		return writeValue(out, changeRow{change, Why(&change.Change)})
+	})
+	fmt.Fprint(out, "}")
 	return err
 }
 
@@ -144,16 +141,16 @@ func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
 		}
 		return nil
 	}
-	var encoder rowEncoder = newRecordEncoder()
+	encode := newRecordEncoder()
 	if compact {
-		encoder = newCompactEncoder(func(v any) error { return WriteJSONLine(out, v) })
+		encode = newCompactEncoder(func(v any) error { return WriteJSONLine(out, v) })
 	}
 	rows := 0
 	for rec, err := range report.instances() {
 		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
+			return err
 		}
-		b, err := encoder.encode(rec)
+		b, err := encode(rec)
 		if err != nil {
 			return err
 		}

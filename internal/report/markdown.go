@@ -199,7 +199,7 @@ func mdInstances(w *bufio.Writer, report *Report) error {
 	fine := 0
 	for rec, err := range report.instances() {
 		if err != nil {
-			return fmt.Errorf("read instances: %w", err)
+			return err
 		}
 		worst := WorstVerdict(rec)
 		if worst == nil || worst.Level.String() == "compatible" {

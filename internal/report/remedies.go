@@ -86,7 +86,7 @@ func (r *Report) remedies() (remedyCounts, error) {
 	}
 	for rec, err := range r.instances() {
 		if err != nil {
-			return nil, fmt.Errorf("read instances: %w", err)
+			return nil, err
 		}
 		if rec.GoneAt == nil {
 			out.add(&rec.Classification, 1)

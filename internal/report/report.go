@@ -138,10 +138,20 @@ func (ws Writers) Write(w io.Writer, format Format, what string) error {
 	return nil
 }
 
-// instances is r.Instances, or an empty stream.
+// instances are those of r.Instances, none where it is nil; an error says what was
+// read.
 func (r *Report) instances() iter.Seq2[*record.Record, error] {
-	if r.Instances == nil {
-		return func(func(*record.Record, error) bool) {}
+	return func(yield func(*record.Record, error) bool) {
+		if r.Instances == nil {
+			return
+		}
+		for rec, err := range r.Instances {
+			if err != nil {
+				err = fmt.Errorf("read instances: %w", err)
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
 	}
-	return r.Instances
 }
