@@ -130,9 +130,8 @@ type pattern struct {
 
 // catalogue is the entries, ready to be looked up.
 type catalogue struct {
-	units    map[string]int // as they stand in templates and scripts, and all without holes
-	patterns []pattern      // the most letters first
-	entries  []Entry
+	units    map[string]string // Chinese by English, as it stands in templates and scripts, and all without holes
+	patterns []pattern         // the most letters first
 }
 
 var chinese = sync.OnceValue(func() *catalogue {
@@ -140,15 +139,15 @@ var chinese = sync.OnceValue(func() *catalogue {
 	if err != nil {
 		panic(err) // it is in the binary, and a test reads it
 	}
-	c := &catalogue{units: map[string]int{}, entries: entries}
-	for i, e := range entries {
+	c := &catalogue{units: map[string]string{}}
+	for _, e := range entries {
 		if e.File == "templates" {
-			c.units[e.English] = i
+			c.units[e.English] = e.Chinese
 			continue
 		}
 		for _, variant := range variants(e.English) {
 			if !hole.MatchString(variant) {
-				c.units[variant] = i
+				c.units[variant] = e.Chinese
 				continue
 			}
 			c.patterns = append(c.patterns, newPattern(variant, e.Chinese))
@@ -235,8 +234,8 @@ func (l Language) Say(text string) string {
 		return text
 	}
 	catalogue := chinese()
-	if i, ok := catalogue.units[text]; ok {
-		return catalogue.entries[i].Chinese
+	if said, ok := catalogue.units[text]; ok {
+		return said
 	}
 	rememberMutex.RLock()
 	have, ok := remembered[text]
@@ -269,8 +268,8 @@ func (l Language) Knows(text string) bool {
 // say looks a sentence up as a whole, by how it looks, and at last part by part.
 // depth bounds sentences inside of sentences.
 func (c *catalogue) say(text string, depth int) (string, bool) {
-	if i, ok := c.units[text]; ok {
-		return c.entries[i].Chinese, true
+	if said, ok := c.units[text]; ok {
+		return said, true
 	}
 	if depth == 0 {
 		return text, false
@@ -311,33 +310,29 @@ func (c *catalogue) parts(text, joint, in string, depth int) (string, bool) {
 	}
 	var out strings.Builder
 	for at := 0; at < len(list); {
-		known := false
-		for end := len(list); end > at && !known; end-- { // the longest that is known
+		var said string
+		known, end := false, len(list)+1
+		for !known && end > at+1 { // the longest that is known
+			end--
 			part := strings.Join(list[at:end], joint)
 			if joint == ". " && end < len(list) {
 				part += "."
 			}
-			if at == 0 && end == len(list) {
+			if part == text {
 				continue
 			}
-			var said string
-			if i, ok := c.units[part]; ok {
-				said, known = c.entries[i].Chinese, true
-			} else if end == at+1 {
+			if said, known = c.units[part]; !known && end == at+1 {
 				said, known = c.say(part, depth)
-			}
-			if known {
-				if at > 0 {
-					out.WriteString(in)
-				}
-				out.WriteString(said)
-				at = end
-				break
 			}
 		}
 		if !known {
 			return text, false
 		}
+		if at > 0 {
+			out.WriteString(in)
+		}
+		out.WriteString(said)
+		at = end
 	}
 	return out.String(), true
 }

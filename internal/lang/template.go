@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,20 +23,13 @@ func (l Language) Template(source string) string {
 	if l != Chinese {
 		return source
 	}
-	catalogue := chinese()
-	out, _ := walk(source, func(english string) (string, bool) {
-		i, ok := catalogue.units[english]
-		if !ok {
-			return "", false
-		}
-		return catalogue.entries[i].Chinese, true
-	})
+	out, _ := walk(source, chinese().units)
 	return out
 }
 
 // Units are the texts of a template's source.
 func Units(source string) []Unit {
-	_, units := walk(source, func(string) (string, bool) { return "", false })
+	_, units := walk(source, nil)
 	return units
 }
 
@@ -58,15 +52,15 @@ var (
 
 // walker reads the source of a template.
 type walker struct {
-	source    string
-	translate func(string) (string, bool)
-	out       strings.Builder
-	text      strings.Builder // of the unit that is being read: text and values
-	units     []Unit
+	source  string
+	chinese map[string]string // of texts in English
+	out     strings.Builder
+	text    strings.Builder // of the unit that is being read: text and values
+	units   []Unit
 }
 
-func walk(source string, translate func(string) (string, bool)) (string, []Unit) {
-	walking := &walker{source: source, translate: translate}
+func walk(source string, chinese map[string]string) (string, []Unit) {
+	walking := &walker{source: source, chinese: chinese}
 	for at := 0; at < len(source); {
 		rest := source[at:]
 		switch found, tag := actionAhead.FindString(rest), tagAhead.FindString(rest); {
@@ -132,7 +126,7 @@ func (w *walker) unit(text string, at int) string {
 	if strings.ContainsFunc(words, unicode.IsLetter) {
 		w.units = append(w.units, Unit{english, 1 + strings.Count(w.source[:at], "\n")})
 	}
-	said, ok := w.translate(english)
+	said, ok := w.chinese[english]
 	if !ok {
 		return text
 	}
@@ -178,18 +172,15 @@ func (l Language) Script(source string) string {
 	if l != Chinese {
 		return ""
 	}
-	catalogue := chinese()
+	texts := slices.Clip(shownByScripts)
+	for _, unit := range ScriptUnits(source) {
+		texts = append(texts, unit.English)
+	}
 	out := map[string]string{}
-	add := func(english string) {
-		if i, ok := catalogue.units[english]; ok {
-			out[english] = catalogue.entries[i].Chinese
+	for _, english := range texts {
+		if said, ok := chinese().units[english]; ok {
+			out[english] = said
 		}
-	}
-	for _, u := range ScriptUnits(source) {
-		add(u.English)
-	}
-	for _, word := range shownByScripts {
-		add(word)
 	}
 	data, err := json.Marshal(out)
 	if err != nil { // cannot happen: texts alone
