@@ -314,7 +314,7 @@ func totalsAddUp(t *testing.T, page, store string, one *record.Record, tag strin
 		if err := json.Unmarshal(reported.Summary, &theirs); err != nil {
 			t.Fatal(err)
 		}
-		theirs.AsOf = sum.AsOf // the rescan that was asked for above may end in between
+		theirs.AsOf, theirs.CaughtUp = sum.AsOf, sum.CaughtUp // the rescan that was asked for above may end in between
 		if diff := cmp.Diff(theirs, sum); diff != "" {
 			t.Errorf("%q: totals of the report (-) and of the API (+): %s", query, diff)
 		}
