@@ -3,7 +3,6 @@ package main_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,31 +79,6 @@ func env(extra ...string) []string {
 		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + ecssim.DemoAccessKeyID,
 		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + ecssim.DemoAccessKeySecret,
 	}, extra...)
-}
-
-type result struct {
-	stdout, stderr string
-	code           int
-}
-
-// run executes the binary to its end.
-func run(t *testing.T, environ []string, args ...string) result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, shenscan, args...)
-	cmd.Env = environ
-	cmd.Dir = t.TempDir()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("run %v: %v", args, err)
-	}
-	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-	t.Logf("shenscan %s: exit %d\n%s", strings.Join(args, " "), r.code, r.stderr)
-	return r
 }
 
 // process is a long-running one; its output is kept for a failing test.
