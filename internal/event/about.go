@@ -12,41 +12,36 @@ type About struct {
 	Instances int
 }
 
-// AboutOf describes m; the zero About stands for nil and for what is no
-// message of this package.
-func AboutOf(m Message) About {
-	switch message := m.(type) {
-	case *ScanRequested:
-		return About{"scan.requested", message.ScanID, ecs.Scope{}, len(message.InstanceIDs)}
-	case *ScopeJob:
-		return About{"scope.job", message.ScanID, message.Scope, 0}
-	case *LaneJob:
-		return About{"lane.job", message.ScanID, message.Scope, 0}
-	case *InstancesListed:
-		return About{"instances.listed", message.ScanID, message.Scope, message.Rows.Len()}
-	case *InstancesClassified:
-		return About{"instances.classified", message.ScanID, message.Scope, message.Rows.Len()}
-	case *ScanPlanned:
-		return About{"scan.planned", message.ScanID, ecs.Scope{}, 0}
-	case *ScopePlanned:
-		return About{"scope.planned", message.ScanID, message.Scope, 0}
-	case *LaneEnded:
-		return About{"lane.ended", message.ScanID, message.Scope, message.Instances}
-	case *ScopeCheck:
-		return About{"scope.check", message.ScanID, message.Scope, len(message.InstanceIDs)}
-	case *ScopeChecked:
-		return About{"scope.checked", message.ScanID, message.Scope, message.Found}
-	case *ScopeFailed:
-		return About{"scope.failed", message.ScanID, message.Scope, 0}
-	case *PageFailed:
-		return About{"page.failed", message.ScanID, message.Scope, 0}
-	case *EvidenceRead:
-		return About{"evidence.read", "", message.Scope, 0}
-	case *ScanAborted:
-		return About{"scan.aborted", message.ScanID, ecs.Scope{}, 0}
+// AboutOf describes message; nil has the zero About.
+func AboutOf(message Message) About {
+	if message == nil {
+		return About{}
 	}
-	return About{}
+	return message.about()
 }
+
+func (m *ScanRequested) about() About {
+	return About{"scan.requested", m.ScanID, ecs.Scope{}, len(m.InstanceIDs)}
+}
+func (m *ScopeJob) about() About { return About{"scope.job", m.ScanID, m.Scope, 0} }
+func (m *LaneJob) about() About  { return About{"lane.job", m.ScanID, m.Scope, 0} }
+func (m *InstancesListed) about() About {
+	return About{"instances.listed", m.ScanID, m.Scope, m.Rows.Len()}
+}
+func (m *InstancesClassified) about() About {
+	return About{"instances.classified", m.ScanID, m.Scope, m.Rows.Len()}
+}
+func (m *ScanPlanned) about() About  { return About{"scan.planned", m.ScanID, ecs.Scope{}, 0} }
+func (m *ScopePlanned) about() About { return About{"scope.planned", m.ScanID, m.Scope, 0} }
+func (m *LaneEnded) about() About    { return About{"lane.ended", m.ScanID, m.Scope, m.Instances} }
+func (m *ScopeCheck) about() About {
+	return About{"scope.check", m.ScanID, m.Scope, len(m.InstanceIDs)}
+}
+func (m *ScopeChecked) about() About { return About{"scope.checked", m.ScanID, m.Scope, m.Found} }
+func (m *ScopeFailed) about() About  { return About{"scope.failed", m.ScanID, m.Scope, 0} }
+func (m *PageFailed) about() About   { return About{"page.failed", m.ScanID, m.Scope, 0} }
+func (m *EvidenceRead) about() About { return About{"evidence.read", "", m.Scope, 0} }
+func (m *ScanAborted) about() About  { return About{"scan.aborted", m.ScanID, ecs.Scope{}, 0} }
 
 // LogArgs are the attributes of a log line about m: scan, account and region,
 // those that it has.

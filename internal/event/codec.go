@@ -41,7 +41,7 @@ func Append(b []byte, message Message) ([]byte, error) {
 	case *EvidenceRead:
 		out = appendEvidence(out, sent)
 	default:
-		kind := AboutOf(sent).Type
+		kind := sent.about().Type
 		if controlTypes[kind] == nil {
 			return b, fmt.Errorf("encode: %T is not a message", sent)
 		}
@@ -91,19 +91,28 @@ func Decode(b []byte) (Message, error) {
 	return decodeJSON(b)
 }
 
-// controlTypes are the messages that are JSON, by the type that AboutOf names.
-var controlTypes = map[string]func() Message{
-	"scan.requested": func() Message { return new(ScanRequested) },
-	"scope.job":      func() Message { return new(ScopeJob) },
-	"lane.job":       func() Message { return new(LaneJob) },
-	"scan.planned":   func() Message { return new(ScanPlanned) },
-	"scope.planned":  func() Message { return new(ScopePlanned) },
-	"lane.ended":     func() Message { return new(LaneEnded) },
-	"scope.check":    func() Message { return new(ScopeCheck) },
-	"scope.checked":  func() Message { return new(ScopeChecked) },
-	"scope.failed":   func() Message { return new(ScopeFailed) },
-	"page.failed":    func() Message { return new(PageFailed) },
-	"scan.aborted":   func() Message { return new(ScanAborted) },
+// controlTypes make an empty message of each type that is sent as JSON, by its
+// name on the wire.
+var controlTypes = named(
+	func() Message { return new(ScanRequested) },
+	func() Message { return new(ScopeJob) },
+	func() Message { return new(LaneJob) },
+	func() Message { return new(ScanPlanned) },
+	func() Message { return new(ScopePlanned) },
+	func() Message { return new(LaneEnded) },
+	func() Message { return new(ScopeCheck) },
+	func() Message { return new(ScopeChecked) },
+	func() Message { return new(ScopeFailed) },
+	func() Message { return new(PageFailed) },
+	func() Message { return new(ScanAborted) },
+)
+
+func named(types ...func() Message) map[string]func() Message {
+	out := make(map[string]func() Message, len(types))
+	for _, empty := range types {
+		out[empty().about().Type] = empty
+	}
+	return out
 }
 
 func decodeJSON(b []byte) (Message, error) {

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -144,6 +148,29 @@ func TestInstancesAreTakenApartAndPutTogether(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.(*event.InstancesListed).Instances()); diff != "" {
 		t.Errorf("instances changed (-listed +received):\n%s", diff)
+	}
+}
+
+// A message that has a route and is not among those that the tests here send could
+// be published and then refused by everybody who receives it.
+func TestEveryMessageIsSentHere(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "route.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routed, sent []string
+	for _, decl := range file.Decls {
+		if method, ok := decl.(*ast.FuncDecl); ok && method.Name.Name == "route" {
+			routed = append(routed, types.ExprString(method.Recv.List[0].Type))
+		}
+	}
+	for _, m := range messages(t) {
+		sent = append(sent, strings.Replace(fmt.Sprintf("%T", m), "event.", "", 1))
+	}
+	slices.Sort(routed)
+	slices.Sort(sent)
+	if diff := cmp.Diff(routed, sent); diff != "" {
+		t.Errorf("messages with a route (-) and those that are sent in tests (+):\n%s", diff)
 	}
 }
 

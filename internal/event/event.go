@@ -419,22 +419,12 @@ type ScanAborted struct {
 }
 
 // Message is one of the pointer types above.
-type Message interface{ isMessage() }
-
-func (*ScanRequested) isMessage()       {}
-func (*ScopeJob) isMessage()            {}
-func (*LaneJob) isMessage()             {}
-func (*InstancesListed) isMessage()     {}
-func (*InstancesClassified) isMessage() {}
-func (*ScanPlanned) isMessage()         {}
-func (*ScopePlanned) isMessage()        {}
-func (*LaneEnded) isMessage()           {}
-func (*ScopeCheck) isMessage()          {}
-func (*ScopeChecked) isMessage()        {}
-func (*ScopeFailed) isMessage()         {}
-func (*PageFailed) isMessage()          {}
-func (*EvidenceRead) isMessage()        {}
-func (*ScanAborted) isMessage()         {}
+type Message interface {
+	// about says what the message is of; its Type is its name on the wire.
+	about() About
+	// route is the subject that the message is published on, and its message id.
+	route() (subject, id string)
+}
 
 // IDSum is a number made of an instance id. Sums of them tell sets of ids
 // apart: every process makes the same of the same id.

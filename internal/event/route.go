@@ -39,51 +39,76 @@ const (
 	subjectPagesBulk  = "shenscan.pages.bulk"
 	subjectPagesFast  = "shenscan.pages.fast"
 	subjectResults    = "shenscan.results"
+	subjectControl    = subjectResults + ".control"
 	subjectSchedule   = "shenscan.schedule"
 	subjectTick       = "shenscan.tick"
 )
 
-// Route returns the subject that m is published on and its message id. Ids
+// Route returns the subject that message is published on and its message id. Ids
 // are deterministic: a repeat by whichever process has the id of the first.
-func Route(m Message) (subject, id string) {
-	switch message := m.(type) {
-	case *ScanRequested:
-		if message.Kind == KindRescan {
-			return subjectWorkRescan + "." + Token(message.ScanID), "request/" + message.ScanID
-		}
-		return subjectWorkScan + "." + Token(message.ScanID), "request/" + message.ScanID
-	case *ScopeJob:
-		return subjectWorkScope + "." + scopeTokens(message.Scope), join("scope", message.ScanID, message.Scope.String())
-	case *LaneJob:
-		return subjectWorkLane + "." + scopeTokens(message.Scope), join("lane", message.ScanID, message.Scope.String(), message.Lane)
-	case *InstancesListed:
-		base := subjectPagesBulk
-		if message.Kind == KindRescan {
-			base = subjectPagesFast
-		}
-		return base + "." + scopeTokens(message.Scope), message.pageID("page", message.Page)
-	case *InstancesClassified:
-		return resultSubject(message.Scope), message.pageID("result", message.Page)
-	case *ScanPlanned:
-		return subjectResults + ".control", join("planned", message.ScanID, strconv.FormatInt(message.Epoch.UnixNano(), 36), Token(message.Part))
-	case *ScopePlanned:
-		return resultSubject(message.Scope), join("scope-planned", message.ScanID, message.Scope.String(), message.Plan)
-	case *LaneEnded:
-		return resultSubject(message.Scope), join("lane-ended", message.ScanID, message.Scope.String(), message.Lane, message.Walk)
-	case *ScopeCheck:
-		return subjectWorkCheck + "." + scopeTokens(message.Scope), join("check", message.ScanID, message.Scope.String(), message.Question, strconv.Itoa(message.Part))
-	case *ScopeChecked:
-		return resultSubject(message.Scope), join("checked", message.ScanID, message.Scope.String(), message.Question, strconv.Itoa(message.Part))
-	case *ScopeFailed:
-		return resultSubject(message.Scope), join("scope-failed", message.ScanID, message.Scope.String())
-	case *PageFailed:
-		return resultSubject(message.Scope), join("page-failed", message.ScanID, message.Scope.String(), message.Lane, message.Walk, strconv.Itoa(message.Page))
-	case *EvidenceRead:
-		return resultSubject(message.Scope), join("evidence", message.Source, message.Scope.String(), strconv.FormatInt(message.At.UnixNano(), 36), message.itemsID())
-	case *ScanAborted:
-		return subjectResults + ".control", join("aborted", message.ScanID)
+func Route(message Message) (subject, id string) { return message.route() }
+
+func (m *ScanRequested) route() (subject, id string) {
+	if m.Kind == KindRescan {
+		return subjectWorkRescan + "." + Token(m.ScanID), "request/" + m.ScanID
 	}
-	return "", ""
+	return subjectWorkScan + "." + Token(m.ScanID), "request/" + m.ScanID
+}
+
+func (m *ScopeJob) route() (subject, id string) {
+	return subjectWorkScope + "." + scopeTokens(m.Scope), join("scope", m.ScanID, m.Scope.String())
+}
+
+func (m *LaneJob) route() (subject, id string) {
+	return subjectWorkLane + "." + scopeTokens(m.Scope), join("lane", m.ScanID, m.Scope.String(), m.Lane)
+}
+
+func (m *InstancesListed) route() (subject, id string) {
+	base := subjectPagesBulk
+	if m.Kind == KindRescan {
+		base = subjectPagesFast
+	}
+	return base + "." + scopeTokens(m.Scope), m.pageID("page", m.Page)
+}
+
+func (m *InstancesClassified) route() (subject, id string) {
+	return resultSubject(m.Scope), m.pageID("result", m.Page)
+}
+
+func (m *ScanPlanned) route() (subject, id string) {
+	return subjectControl, join("planned", m.ScanID, strconv.FormatInt(m.Epoch.UnixNano(), 36), Token(m.Part))
+}
+
+func (m *ScopePlanned) route() (subject, id string) {
+	return resultSubject(m.Scope), join("scope-planned", m.ScanID, m.Scope.String(), m.Plan)
+}
+
+func (m *LaneEnded) route() (subject, id string) {
+	return resultSubject(m.Scope), join("lane-ended", m.ScanID, m.Scope.String(), m.Lane, m.Walk)
+}
+
+func (m *ScopeCheck) route() (subject, id string) {
+	return subjectWorkCheck + "." + scopeTokens(m.Scope), join("check", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
+}
+
+func (m *ScopeChecked) route() (subject, id string) {
+	return resultSubject(m.Scope), join("checked", m.ScanID, m.Scope.String(), m.Question, strconv.Itoa(m.Part))
+}
+
+func (m *ScopeFailed) route() (subject, id string) {
+	return resultSubject(m.Scope), join("scope-failed", m.ScanID, m.Scope.String())
+}
+
+func (m *PageFailed) route() (subject, id string) {
+	return resultSubject(m.Scope), join("page-failed", m.ScanID, m.Scope.String(), m.Lane, m.Walk, strconv.Itoa(m.Page))
+}
+
+func (m *EvidenceRead) route() (subject, id string) {
+	return resultSubject(m.Scope), join("evidence", m.Source, m.Scope.String(), strconv.FormatInt(m.At.UnixNano(), 36), m.itemsID())
+}
+
+func (m *ScanAborted) route() (subject, id string) {
+	return subjectControl, join("aborted", m.ScanID)
 }
 
 // itemsID names the items of one worker's moment.
