@@ -216,7 +216,7 @@ func (sc *scan) looseYears() {
 		return
 	}
 	for _, i := range sc.loose[:sc.looseN] {
-		if y, ok := mainYear(sc.word(max(i, -i-1))); ok {
+		if y := sc.word(max(i, -i-1)); mainYear(y) {
 			sc.add(WindowsServer, "", y, "", true)
 		}
 	}

@@ -36,11 +36,7 @@ func (sc *scan) measure() {
 // 200340G.
 func (sc *scan) yearAndMore(i int) bool {
 	text := sc.word(i)
-	if len(text) < 5 || len(text) > 9 {
-		return false
-	}
-	_, ok := mainYear(text[:4])
-	return ok
+	return len(text) > 4 && len(text) <= 9 && beginsWithYear(text)
 }
 
 // unit says whether number i is a size or a count.
@@ -59,13 +55,11 @@ func (sc *scan) unit(at int) bool {
 		case "h":
 			return !(sc.t[at].val <= 25 && sc.isNum(at+2) && sc.sep(at+2) == 0) // 20H2
 		case "core", "c", "pcs":
-			_, year := mainYear(sc.word(at))
-			return !year
+			return !mainYear(sc.word(at))
 		}
 		return true
 	case ' ', '-':
-		_, year := mainYear(sc.word(at))
-		return word.apart && !year
+		return word.apart && !mainYear(sc.word(at))
 	}
 	return false
 }
@@ -181,7 +175,7 @@ func (sc *scan) yearFirst(at int) bool {
 		sc.t[at].no = true
 		return true
 	}
-	_, year := mainYear(sc.word(at))
+	year := mainYear(sc.word(at))
 	if year && sc.t[at].val < 2016 && sc.windowsBefore(at) {
 		return false // older than any date that a name would have
 	}
@@ -222,11 +216,7 @@ func (sc *scan) windowsBefore(i int) bool {
 // year of a Windows release and go on with something else: 20038 and 200864, of a
 // release that is newer than the first images of ECS only where they are no date.
 func (sc *scan) yearGlued(digits string) bool {
-	if len(digits) < 5 {
-		return false
-	}
-	y, ok := mainYear(digits[:4])
-	if !ok || y > "2008" && len(digits) >= 6 && isMonth(digits[:6]) {
+	if len(digits) < 5 || !beginsWithYear(digits) || digits[:4] > "2008" && len(digits) >= 6 && isMonth(digits[:6]) {
 		return false
 	}
 	return sc.windowsBefore(sc.n)

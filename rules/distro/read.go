@@ -345,8 +345,7 @@ func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
 		if next, ok := sc.bareYear(at, own); ok {
 			return next, ownerUnknown
 		}
-		_, year := mainYear(sc.word(at))
-		if (sc.dotted(at) || year && sc.named.family == "") && sc.looseN < len(sc.loose) {
+		if (sc.dotted(at) || mainYear(sc.word(at)) && sc.named.family == "") && sc.looseN < len(sc.loose) {
 			sc.looseRange = sc.looseRange || sc.ranged
 			sc.loose[sc.looseN] = at
 			if own == ownerNone {
@@ -447,16 +446,17 @@ func (sc *scan) pinned(at int) bool {
 	return false
 }
 
-// note keeps a reading that is not there yet.
-func (sc *scan) note(reading reading) {
+// note keeps a reading, and returns its place; one that is there already keeps its own.
+func (sc *scan) note(reading reading) int {
 	sc.noted++
 	for i := range sc.found {
 		if f := &sc.found[i]; f.System == reading.System {
 			f.possible, f.aside = f.possible && reading.possible, f.aside && reading.aside
-			return
+			return i
 		}
 	}
 	sc.found = append(sc.found, reading)
+	return len(sc.found) - 1
 }
 
 // addCode keeps the release that a code name stands for.
@@ -467,14 +467,12 @@ func (sc *scan) addCode(word *word) {
 	sc.mention.aside = aside
 }
 
-// add keeps a reading of a release that the table has.
-func (sc *scan) add(family, edition, version, sp string, possible bool) {
+// add keeps a reading of a release that the table has, and returns its place.
+func (sc *scan) add(family, edition, version, sp string, possible bool) int {
 	added := reading{System: System{Family: family, Version: version, ServicePack: sp, Edition: edition}, possible: possible, aside: sc.mention.aside}
 	if family != OtherLinux && edition != "tumbleweed" && edition != "stream" {
 		added.Edition = ""
 	}
-	if v, ok := levelOf(family, version, sp); ok {
-		_, added.order = stands(releases.rows(family, edition), v)
-	}
-	sc.note(added)
+	added.order = orderOf(family, edition, version, sp)
+	return sc.note(added)
 }

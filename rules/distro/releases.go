@@ -194,6 +194,16 @@ func StandingOf(family, edition, version, servicePack string) Standing {
 	return s
 }
 
+// orderOf is the place of a version among the releases of its family.
+func orderOf(family, edition, version, servicePack string) uint64 {
+	level, ok := levelOf(family, version, servicePack)
+	if !ok {
+		return 0
+	}
+	_, order := stands(releases.rows(family, edition), level)
+	return order
+}
+
 // Existing is as much of a version as the table knows for the family and edition:
 // all of it, its beginning, or "".
 func Existing(family, edition, version string) string {

@@ -17,14 +17,17 @@ type windowsScope struct {
 	again   bool // that reading was there before
 }
 
-// mainYear reads a Windows Server release that is named by a year.
-func mainYear(digits string) (string, bool) {
+// mainYear says whether digits are a Windows Server release that is named by a year.
+func mainYear(digits string) bool {
 	switch digits {
 	case "2000", "2003", "2008", "2012", "2016", "2019", "2022", "2025", "2028":
-		return digits, true
+		return true
 	}
-	return "", false
+	return false
 }
+
+// beginsWithYear says whether digits begin with such a release.
+func beginsWithYear(digits string) bool { return len(digits) >= 4 && mainYear(digits[:4]) }
 
 // shortYear reads the two digits of ws08, w2k3.
 func shortYear(v uint32) (string, bool) {
@@ -114,7 +117,7 @@ func (sc *scan) windowsNumber(short string, at int) bool {
 		_, ok := ntRelease(token.val, 0)
 		return ok || sc.dotted(at)
 	}
-	if _, ok := mainYear(text); ok || len(text) == 4 && semiAnnual(text) {
+	if mainYear(text) || semiAnnual(text) {
 		return true
 	}
 	if _, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 || text[0] == '0') {
@@ -123,11 +126,7 @@ func (sc *scan) windowsNumber(short string, at int) bool {
 	if short == "ws" {
 		return false
 	}
-	if len(text) > 4 {
-		_, ok := mainYear(text[:4])
-		return ok
-	}
-	return isClient(token.val) || text == "81"
+	return beginsWithYear(text) || len(text) <= 4 && isClient(token.val) || text == "81"
 }
 
 // windows reads a name of Windows and what belongs to it, up to the next name
@@ -184,7 +183,6 @@ func (sc *scan) scope(ws *windowsScope, at int) (int, owner) {
 			continue
 		case clientName(sc.word(at)) != "":
 			if ws.at < 0 || listed {
-				ws.at = -1
 				ws.keep(sc, WindowsClient, clientName(sc.word(at)))
 			}
 		case word.role == roleOS && isWindows(word.family) && word.version == "" && ws.at < 0:
@@ -214,8 +212,7 @@ func (sc *scan) scope(ws *windowsScope, at int) (int, owner) {
 func (sc *scan) rangeGoesOn(i int) bool {
 	for end := min(i+4, sc.n); i < end; i++ {
 		if sc.t[i].num {
-			_, year := mainYear(sc.word(i))
-			return year && !sc.t[i].no
+			return mainYear(sc.word(i)) && !sc.t[i].no
 		}
 	}
 	return false
@@ -225,16 +222,8 @@ func (sc *scan) rangeGoesOn(i int) bool {
 func (ws *windowsScope) keep(sc *scan, family, version string) {
 	ws.release, ws.client = version, family == WindowsClient
 	before := len(sc.found)
-	sc.add(family, "", version, "", false)
-	ws.at = before
+	ws.at = sc.add(family, "", version, "", false)
 	ws.again = len(sc.found) == before
-	if ws.again {
-		for i := range sc.found {
-			if sc.found[i].Family == family && sc.found[i].Version == version {
-				ws.at = i
-			}
-		}
-	}
 	sc.mention.read = true
 	if sc.named.family == WindowsServer && sc.named.version == "" {
 		sc.named.family, sc.named.version = family, version
@@ -266,8 +255,7 @@ func (sc *scan) renew(ws *windowsScope) {
 		sc.named.family, sc.named.version = family, ws.release
 	}
 	reading.Family, reading.Version = family, ws.release
-	v, _ := levelOf(family, ws.release, "")
-	_, reading.order = stands(releases[family], v)
+	reading.order = orderOf(family, "", ws.release, "")
 }
 
 // r2At says whether R2 stands at token i.
@@ -361,10 +349,8 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, at int, listed bool) int {
 		}
 	}
 	if token.no || sc.width(at) && !sc.isNum(at+1) {
-		if sc.digits(at) > 4 && ws.at < 0 {
-			if y, ok := mainYear(sc.word(at)[:4]); ok { // 201212个月: the date begins with a release
-				sc.add(WindowsServer, "", y, "", true)
-			}
+		if text := sc.word(at); len(text) > 4 && ws.at < 0 && beginsWithYear(text) { // 201212个月: the date begins with a release
+			sc.add(WindowsServer, "", text[:4], "", true)
 		}
 		return at + 1
 	}
@@ -381,27 +367,21 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, at int, listed bool) int {
 	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && !token.year && (n > 4 || isClient(uint32(atoi(text[:n-2])))) {
 		text = text[:n-2] // 732 bit
 	}
-	y, rest := "", ""
-	if len(text) >= 4 {
-		y, rest = text[:4], text[4:]
-	}
-	if year, ok := mainYear(y); ok && (len(rest) < 4 || token.sized) {
-		if rest != "" && rest != "64" && rest != "32" {
+	if beginsWithYear(text) && (len(text) < 8 || token.sized) {
+		if rest := text[4:]; rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}
-		sc.windowsYear(ws, year)
+		sc.windowsYear(ws, text[:4])
 		return at + 1
 	}
 	if ws.at >= 0 && !listed {
 		return at + 1 // win2019_1809: the version of the image
 	}
-	if len(text) == 4 && semiAnnual(text) {
-		ws.at = -1
+	if semiAnnual(text) {
 		ws.keep(sc, WindowsServer, text)
 		return at + 1
 	}
 	if y, ok := shortYear(token.val); ok && len(text) == 2 && (token.sep == 0 && ws.at < 0 && !sc.is(at-1, "windows") || text[0] == '0') {
-		ws.at = -1
 		ws.keep(sc, WindowsServer, y)
 		return at + 1
 	}
@@ -450,7 +430,6 @@ func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int
 	t, value := &sc.t[at], uint32(atoi(text))
 	switch {
 	case text == "81", t.val == 8 && sc.dotted(at) && sc.t[at+1].val == 1:
-		ws.at = -1
 		ws.keep(sc, WindowsClient, "8.1")
 		if text == "8" {
 			return at + 2
@@ -470,10 +449,8 @@ func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int
 		if !sc.is(at+1, "server") && !sc.is(at+1, "guest") && !sc.width(at+1) {
 			break
 		}
-		ws.at = -1
 		ws.keep(sc, WindowsClient, "10")
 	default:
-		ws.at = -1
 		ws.keep(sc, WindowsClient, join(int(value)))
 	}
 	next := at + 1
@@ -547,11 +524,10 @@ func (sc *scan) bareYear(at int, own owner) (int, bool) {
 	if sc.named.family != "" {
 		return 0, false
 	}
-	year, ok := mainYear(sc.word(at))
+	year := sc.word(at)
 	if sc.t[at].year {
-		year, ok = strconv.Itoa(int(sc.t[at].val)), true
-	}
-	if !ok {
+		year = strconv.Itoa(int(sc.t[at].val))
+	} else if !mainYear(year) {
 		return 0, false
 	}
 	_, r2 := sc.r2At(at + 1)
@@ -580,7 +556,7 @@ func (sc *scan) weak(word *word, i, next int, own owner) (int, owner) {
 	if word.edition != "year" || own == ownerOther || !sc.isNum(next) || sc.named.family != "" {
 		return next, own
 	}
-	if y, ok := mainYear(sc.word(next)); ok && (y <= "2008" || own == ownerNone) {
+	if y := sc.word(next); mainYear(y) && (y <= "2008" || own == ownerNone) {
 		return sc.windows(word, i, next)
 	}
 	return next, own

@@ -157,7 +157,7 @@ func (sc *scan) within(pos int) (w *word, next int, ends bool) {
 		if word == "uos" && sc.isNum(pos+1) {
 			return words["uos"], pos + 1, true
 		}
-		if _, year := mainYear(sc.word(pos + 1)); word == "win" && year && sc.sep(pos+1) == 0 {
+		if word == "win" && mainYear(sc.word(pos+1)) && sc.sep(pos+1) == 0 {
 			return words["windows"], pos + 1, true
 		}
 	}
