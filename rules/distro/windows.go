@@ -460,50 +460,47 @@ func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int
 	return next
 }
 
-// windowsKernel reads "NT 6.1", "6.0.6002", "10.0.17763.1", "7601".
+// windowsKernel reads "NT 6.1", "6.0.6002", "10.0.17763.1", "7601", and returns the
+// token after it.
 func (sc *scan) windowsKernel(ws *windowsScope, at int) (int, bool) {
+	system, next, ok := sc.kernelRelease(ws, at)
+	if ok && ws.at < 0 {
+		ws.keep(sc, system.Family, system.Version)
+	}
+	return next, ok
+}
+
+func (sc *scan) kernelRelease(ws *windowsScope, at int) (system System, next int, ok bool) {
 	token := &sc.t[at]
-	if s, ok := builds[token.val]; ok && sc.digits(at) >= 4 && !token.year {
-		if ws.at < 0 {
-			ws.keep(sc, s.Family, s.Version)
-		}
-		return at + 1, true
+	if system, ok = builds[token.val]; ok && !token.year {
+		return system, at + 1, true
 	}
 	if !sc.dotted(at) {
-		if ws.nt && ws.at < 0 && (token.val == 3 || token.val == 4) {
-			s, _ := ntRelease(token.val, 0)
-			ws.keep(sc, s.Family, s.Version)
-			return at + 1, true
-		}
 		kernel := token.val
-		if sc.digits(at) == 4 && (token.val%100 == 32 || token.val%100 == 64) { // NT 4032位
+		if sc.digits(at) == 4 && (kernel%100 == 32 || kernel%100 == 64) { // NT 4032位
 			kernel /= 100
 		}
-		if s, ok := ntRelease(kernel/10, kernel%10); ok && ws.nt && ws.at < 0 && kernel < 100 && kernel > 9 { // NT 40
-			ws.keep(sc, s.Family, s.Version)
-			return at + 1, true
+		switch {
+		case !ws.nt || ws.at >= 0:
+			return system, 0, false
+		case kernel == 3 || kernel == 4:
+			system, ok = ntRelease(kernel, 0)
+		default: // NT 40
+			system, ok = ntRelease(kernel/10, kernel%10)
 		}
-		return 0, false
+		return system, at + 1, ok
 	}
-	next := at + 2
+	next = at + 2
 	for sc.isNum(next) && sc.sep(next) == '.' {
 		next++
 	}
 	if next > at+2 {
-		if s, ok := builds[sc.t[at+2].val]; ok {
-			if ws.at < 0 {
-				ws.keep(sc, s.Family, s.Version)
-			}
-			return next, true
+		if system, ok = builds[sc.t[at+2].val]; ok {
+			return system, next, true
 		}
 	}
-	if s, ok := ntRelease(token.val, sc.t[at+1].val); ok && (ws.nt || token.val >= 5) && sc.digits(at) == 1 {
-		if ws.at < 0 {
-			ws.keep(sc, s.Family, s.Version)
-		}
-		return next, true
-	}
-	return 0, false
+	system, ok = ntRelease(token.val, sc.t[at+1].val)
+	return system, next, ok && (ws.nt || token.val >= 5) && sc.digits(at) == 1
 }
 
 // halfYear reads 20H2 and returns the token after it, or 0.
