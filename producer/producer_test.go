@@ -657,20 +657,6 @@ func TestScanPlanNamesWhatCannotBeScanned(t *testing.T) {
 	}
 }
 
-func TestNonsenseRequestIsTerminal(t *testing.T) {
-	p := producer.New(options(), &cloud{}, accounts(&cloud{}, "1"), &journal{}, nil)
-	for _, req := range []*event.ScanRequested{
-		{Kind: event.KindScan},
-		{ScanID: "s", Kind: "other"},
-		{ScanID: "s", Kind: event.KindRescan},
-		{ScanID: "s", Kind: event.KindRescan, InstanceIDs: make([]string, 10_001)},
-	} {
-		if err := p.HandleScan(t.Context(), req, time.Now()); !event.IsTerminal(err) {
-			t.Errorf("%+v: %v", req, err)
-		}
-	}
-}
-
 type known map[string]ecs.Scope
 
 func (k known) Locate(context.Context, []string) (map[string]ecs.Scope, error) { return k, nil }

@@ -271,7 +271,7 @@ func (q *Requests) storeBatch(ctx context.Context, batch []*asked) {
 			merged.InstanceIDs = nil
 			n := 0
 			for _, a := range group {
-				if n > 0 && len(seen)+len(a.req.InstanceIDs) > maxIDs {
+				if len(seen)+len(a.req.InstanceIDs) > maxIDs { // never the first: Rescan takes no more
 					break
 				}
 				for _, id := range a.req.InstanceIDs {

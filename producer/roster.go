@@ -114,6 +114,8 @@ func called(listed []ecs.Account) (names []string) {
 	return names
 }
 
+var errNotThere = errors.New("no configured account and no member of the resource directory is called")
+
 // narrow keeps the wanted accounts. One that is not there any more is named.
 func narrow(listed []ecs.Account, wanted []string) []ecs.Account {
 	if len(wanted) == 0 {
@@ -123,7 +125,7 @@ func narrow(listed []ecs.Account, wanted []string) []ecs.Account {
 	for _, name := range wanted {
 		i := slices.IndexFunc(listed, func(a ecs.Account) bool { return isCalled(a, name) })
 		if i < 0 {
-			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("no configured account and no member of the resource directory is called %q%s", name, filter.Nearest(name, called(listed)))})
+			out = append(out, ecs.Account{Name: name, Err: fmt.Errorf("%w %q%s", errNotThere, name, filter.Nearest(name, called(listed)))})
 			continue
 		}
 		out = append(out, listed[i])
@@ -144,7 +146,7 @@ const (
 // younger than age.
 func (r *Roster) known(ctx context.Context, age time.Duration) ([]ecs.Account, error) {
 	r.mu.Lock()
-	young := !r.at.IsZero() && r.now().Sub(r.at) < age
+	young := r.now().Sub(r.at) < age
 	accounts := narrow(r.last, r.wanted)
 	r.mu.Unlock()
 	if young {
@@ -162,13 +164,15 @@ func (r *Roster) Find(ctx context.Context, name string) (ecs.Account, error) {
 		if accounts, err = r.known(ctx, age); ctx.Err() != nil {
 			return ecs.Account{}, ctx.Err()
 		}
-		i := slices.IndexFunc(accounts, func(a ecs.Account) bool { return isCalled(a, name) && (a.ID != "" || a.Err == nil) })
+		i := slices.IndexFunc(accounts, func(a ecs.Account) bool { return isCalled(a, name) && !errors.Is(a.Err, errNotThere) })
 		switch {
 		case i < 0:
 		case accounts[i].Excluded:
 			return ecs.Account{}, &RequestError{"400", fmt.Sprintf("account %s is excluded by accounts.exclude", accounts[i])}
-		default:
+		case accounts[i].ID != "":
 			return accounts[i], nil
+		case age == askAgain:
+			return ecs.Account{}, &RequestError{"503", fmt.Sprintf("account %s could not be identified: %v", accounts[i], accounts[i].Err)}
 		}
 	}
 	if err != nil {
@@ -265,9 +269,6 @@ func (r *Roster) Resolve(ctx context.Context, accounts, regions []string) (ids [
 		account, err := r.Find(ctx, name)
 		if err != nil {
 			return nil, err
-		}
-		if account.ID == "" {
-			return nil, &RequestError{"503", fmt.Sprintf("account %s could not be identified: %v", account, account.Err)}
 		}
 		ids = append(ids, account.ID)
 	}

@@ -272,3 +272,87 @@ func TestAPlanSaysWhatItIsAbout(t *testing.T) {
 	d.accounts = append(d.accounts, ecs.Account{Name: "plant", Err: errors.New("no keys")})
 	check("one that cannot be identified", producer.NewRoster(everyone{d}, c, nil, time.Now), &event.ScanRequested{}, false, shop, left, broken)
 }
+
+// unread counts how often it is asked for the accounts.
+type unread struct {
+	directory
+	asked int
+}
+
+func (u *unread) Accounts(ctx context.Context) ([]ecs.Account, error) {
+	u.asked++
+	return u.directory.Accounts(ctx)
+}
+
+// An account whose keys say nothing now is there: a request for it is to be repeated
+// later, with the cause. It is no misspelt name.
+func TestARequestForAnAccountThatCannotBeIdentifiedSaysWhy(t *testing.T) {
+	d := &unread{directory: directory{accounts: []ecs.Account{{ID: "1", Name: "one"}, {Name: "prod", Err: errors.New("the keys are refused")}}}}
+	r := producer.NewRoster(d, &cloud{regions: []string{"cn-x"}}, []string{"one", "prod", "typo"}, time.Now)
+	for name, want := range map[string][2]string{
+		"prod": {"503", "account prod could not be identified: the keys are refused"},
+		"typo": {"400", `no account is called "typo"`},
+		"prd":  {"400", `no account is called "prd"`},
+	} {
+		_, err := r.Resolve(t.Context(), []string{name}, nil)
+		if re, ok := errors.AsType[*producer.RequestError](err); !ok || re.Code != want[0] || !strings.HasPrefix(re.Text, want[1]) {
+			t.Errorf("%s: %v, want %s %s", name, err, want[0], want[1])
+		}
+	}
+	if ids, err := r.Resolve(t.Context(), []string{"one", "1"}, []string{"cn-x"}); err != nil || !slices.Equal(ids, []string{"1"}) {
+		t.Errorf("%q, %v", ids, err)
+	}
+	if ids, err := r.Resolve(t.Context(), nil, []string{"cn-x"}); err != nil || len(ids) != 0 {
+		t.Errorf("%q, %v", ids, err)
+	}
+}
+
+// What is remembered of the accounts serves requests for ten minutes; what it does
+// not have is asked for again, every ten seconds at most, and so are the regions.
+func TestRequestsAreCheckedAgainstWhatIsRemembered(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	d := &unread{directory: directory{accounts: []ecs.Account{{ID: "1", Name: "one"}}}}
+	c := &regional{cloud: &cloud{regions: []string{"cn-x"}}}
+	r := producer.NewRoster(d, c, nil, func() time.Time { return now })
+	for _, step := range []struct {
+		after           time.Duration // since the step before
+		account, region string
+		accounts, asks  int // how often they are asked for
+	}{
+		{0, "one", "cn-x", 1, 1},
+		{10*time.Minute - 1, "one", "cn-x", 0, 0},
+		{1, "one", "cn-x", 1, 1},
+		{10*time.Second - 1, "two", "", 0, 0},
+		{1, "two", "", 1, 0},
+		{10*time.Second - 1, "two", "", 0, 0},
+		{0, "1", "cn-y", 0, 1}, // 20 s old by now
+		{10*time.Second - 1, "1", "cn-y", 0, 0},
+		{1, "1", "cn-y", 0, 1},
+		{0, "1", "cn-x", 0, 0},
+	} {
+		now = now.Add(step.after)
+		d.asked, c.asked = 0, 0
+		var regions []string
+		if step.region != "" {
+			regions = []string{step.region}
+		}
+		_, err := r.Resolve(t.Context(), []string{step.account}, regions)
+		if ok := step.account != "two" && step.region != "cn-y"; ok != (err == nil) {
+			t.Errorf("%+v: %v", step, err)
+		}
+		if d.asked != step.accounts || c.asked != step.asks {
+			t.Errorf("%+v: accounts are asked for %d times, regions %d times", step, d.asked, c.asked)
+		}
+	}
+}
+
+// regional counts how often it is asked for the regions.
+type regional struct {
+	*cloud
+	asked int
+}
+
+func (r *regional) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
+	r.asked++
+	return r.cloud.Regions(ctx, account)
+}
