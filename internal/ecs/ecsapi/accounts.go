@@ -209,23 +209,16 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 }
 
 // callerOf asks STS whose keys are.
-func (c *Client) callerOf(ctx context.Context, name string, ring *keyring) (id string, err error) {
-	err = c.at(ctx, c.sts, call{
-		scope: stsScope(name), ring: ring, req: newRequest(stsVersion, actIdentity),
-		decode: func(body []byte) error {
-			var m struct {
-				AccountID string `json:"AccountId"`
-			}
-			if err := unmarshal(body, &m); err != nil {
-				return err
-			}
-			if id = m.AccountID; !accountID(id) {
-				return errors.New("AccountId is missing or no account id")
-			}
-			return nil
-		},
-	})
-	return id, err
+func (c *Client) callerOf(ctx context.Context, name string, ring *keyring) (string, error) {
+	type caller struct {
+		AccountID string `json:"AccountId"`
+	}
+	return askAt(ctx, c, c.sts, ring, stsScope(name), newRequest(stsVersion, actIdentity), decoding(func(answer *caller) (string, error) {
+		if !accountID(answer.AccountID) {
+			return "", errors.New("AccountId is missing or no account id")
+		}
+		return answer.AccountID, nil
+	}))
 }
 
 // whose returns the question of a keyring about keys that it does not hold yet.
@@ -261,7 +254,7 @@ func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
 	at := map[string]int{}
 	add := func(account ecs.Account) {
 		if i, ok := at[account.ID]; ok && account.ID != "" {
-			found[i].Status = orString(found[i].Status, account.Status)
+			found[i].Status = cmp.Or(found[i].Status, account.Status)
 			if found[i].Name == account.ID {
 				found[i].Name = account.Name
 			}
@@ -282,7 +275,7 @@ func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
 		members, err := client.Members(ctx)
 		failed = err
 		for _, m := range members {
-			add(ecs.Account{ID: m.ID, Name: orString(clip(m.DisplayName, 128), m.ID), Status: orString(clip(m.Status, 40), "no status")})
+			add(ecs.Account{ID: m.ID, Name: cmp.Or(clip(m.DisplayName, 128), m.ID), Status: cmp.Or(clip(m.Status, 40), "no status")})
 		}
 		if i, ok := at[a.base.learnt()]; err == nil && ok && found[i].Status != "" {
 			// A member lists the directory for somebody else, whom it does not list.
@@ -337,41 +330,31 @@ func (who *identity) learnt() string {
 	return who.id
 }
 
-func orString(value, def string) string {
-	if value == "" {
-		return def
-	}
-	return value
-}
-
 // managementAccount asks for the account that owns the resource directory.
 func (c *Client) managementAccount(ctx context.Context) (ecs.Account, error) {
+	type manager struct {
+		ResourceDirectory struct {
+			MasterAccountID   string `json:"MasterAccountId"`
+			MasterAccountName string
+		}
+	}
+	return askDirectory(ctx, c, newRequest(rdVersion, actDirectory), decoding(func(answer *manager) (ecs.Account, error) {
+		id, name := answer.ResourceDirectory.MasterAccountID, answer.ResourceDirectory.MasterAccountName
+		if !accountID(id) {
+			return ecs.Account{}, missing("ResourceDirectory.MasterAccountId")
+		}
+		return ecs.Account{ID: id, Name: cmp.Or(clip(name, 128), id)}, nil
+	}))
+}
+
+// askDirectory calls the resource directory with the base credentials.
+func askDirectory[T any](ctx context.Context, c *Client, req *request, decode func(body []byte) (T, error)) (T, error) {
 	ep, err := c.serviceEndpoint(c.o.Directory.Endpoint, "resourcemanager.aliyuncs.com")
 	if err != nil {
-		return ecs.Account{}, fmt.Errorf("directory endpoint: %w", err)
+		var none T
+		return none, fmt.Errorf("directory endpoint: %w", err)
 	}
-	var out ecs.Account
-	err = c.at(ctx, ep, call{
-		scope: directoryScope, ring: c.accounts.Load().base.ring, req: newRequest(rdVersion, actDirectory),
-		decode: func(body []byte) error {
-			var answer struct {
-				ResourceDirectory struct {
-					MasterAccountID   string `json:"MasterAccountId"`
-					MasterAccountName string
-				}
-			}
-			if err := unmarshal(body, &answer); err != nil {
-				return err
-			}
-			out.ID, out.Name = answer.ResourceDirectory.MasterAccountID, answer.ResourceDirectory.MasterAccountName
-			if !accountID(out.ID) {
-				return missing("ResourceDirectory.MasterAccountId")
-			}
-			out.Name = orString(clip(out.Name, 128), out.ID)
-			return nil
-		},
-	})
-	return out, err
+	return askAt(ctx, c, ep, c.accounts.Load().base.ring, directoryScope, req, decode)
 }
 
 // Member is an account of the resource directory. Its machines run in whatever
@@ -389,36 +372,21 @@ const (
 // Members lists the resource directory with the base credentials
 // (resourcemanager:ListAccounts).
 func (c *Client) Members(ctx context.Context) ([]Member, error) {
-	ep, err := c.serviceEndpoint(c.o.Directory.Endpoint, "resourcemanager.aliyuncs.com")
-	if err != nil {
-		return nil, fmt.Errorf("directory endpoint: %w", err)
-	}
-	scope := directoryScope
 	var out []Member
 	known := map[string]bool{}
 	most := ecs.NoCount // that any page counted
 	for page := 1; page <= memberPages; page++ {
-		req := newRequest(rdVersion, actMembers)
-		req.set("PageNumber", strconv.Itoa(page))
-		req.set("PageSize", strconv.Itoa(memberPage))
-		var got []Member
-		var total int
-		err := c.at(ctx, ep, call{
-			scope: scope, ring: c.accounts.Load().base.ring, req: req,
-			decode: func(body []byte) (err error) {
-				got, total, err = decodeMembers(body)
-				return err
-			},
-		})
+		req := newRequest(rdVersion, actMembers, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(memberPage))
+		got, err := askDirectory(ctx, c, req, decoding((*wireMembers).page))
 		switch {
 		case page > 1 && len(out) >= most && ecs.ClassOf(err) == ecs.BadRequest && err != nil:
 			return out, nil // it takes no number of a page behind the last one
 		case err != nil:
 			return out, err
 		}
-		most = max(most, total)
+		most = max(most, got.total)
 		before := len(out)
-		for _, member := range got {
+		for _, member := range got.members {
 			if !known[member.ID] {
 				known[member.ID] = true
 				out = append(out, member)
@@ -429,38 +397,43 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		switch {
 		case len(out) > before:
 		case len(out) < most:
-			return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", most, len(out))}
+			return out, &ecs.Error{Action: actMembers, Scope: directoryScope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", most, len(out))}
 		default:
 			return out, nil
 		}
 	}
-	return out, &ecs.Error{Action: actMembers, Scope: scope, Class: ecs.BadAnswer, Err: fmt.Errorf("the list of the directory's members does not end: %d came on %d pages", len(out), memberPages)}
+	return out, &ecs.Error{Action: actMembers, Scope: directoryScope, Class: ecs.BadAnswer, Err: fmt.Errorf("the list of the directory's members does not end: %d came on %d pages", len(out), memberPages)}
 }
 
-func decodeMembers(body []byte) ([]Member, int, error) {
-	var answer struct {
-		TotalCount count
-		Accounts   maybe[struct {
-			Account list[struct {
-				AccountID           string `json:"AccountId"`
-				DisplayName, Status string
-			}]
+// wireMembers is an answer of ListAccounts.
+type wireMembers struct {
+	TotalCount count
+	Accounts   maybe[struct {
+		Account list[struct {
+			AccountID           string `json:"AccountId"`
+			DisplayName, Status string
 		}]
+	}]
+}
+
+// membersPage is what one says.
+type membersPage struct {
+	members []Member
+	total   int // ecs.NoCount where there is none
+}
+
+func (w *wireMembers) page() (out membersPage, err error) {
+	if w.Accounts.v.Account == nil {
+		return out, missing("Accounts.Account")
 	}
-	if err := unmarshal(body, &answer); err != nil {
-		return nil, 0, err
-	}
-	if answer.Accounts.v.Account == nil {
-		return nil, 0, missing("Accounts.Account")
-	}
-	var out []Member
-	for _, a := range answer.Accounts.v.Account {
+	for _, a := range w.Accounts.v.Account {
 		if !accountID(a.AccountID) {
-			return nil, 0, fmt.Errorf("AccountId %q is no account id", clip(a.AccountID, 40))
+			return out, fmt.Errorf("AccountId %q is no account id", clip(a.AccountID, 40))
 		}
-		out = append(out, Member{a.AccountID, a.DisplayName, a.Status})
+		out.members = append(out.members, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	return out, answer.TotalCount.orNone(), nil
+	out.total = w.TotalCount.orNone()
+	return out, nil
 }
 
 // role assumes a role through STS.
@@ -472,22 +445,9 @@ type role struct {
 }
 
 func (r *role) fetch(ctx context.Context) (lease, error) {
-	req := newRequest(stsVersion, actAssume)
-	req.set("RoleArn", r.account.RoleARN)
-	req.set("RoleSessionName", r.account.SessionName)
-	req.set("DurationSeconds", strconv.Itoa(int(r.duration.Seconds())))
-	if r.account.ExternalID != "" {
-		req.set("ExternalId", r.account.ExternalID)
-	}
-	var granted lease
-	err := r.c.at(ctx, r.c.sts, call{
-		scope: stsScope(r.account.name()), ring: r.base, req: req,
-		decode: func(body []byte) (err error) {
-			granted, err = decodeAssumed(body, r.account.id())
-			return err
-		},
-	})
-	return granted, err
+	req := newRequest(stsVersion, actAssume, "RoleArn", r.account.RoleARN, "RoleSessionName", r.account.SessionName,
+		"DurationSeconds", strconv.Itoa(int(r.duration.Seconds())), "ExternalId", r.account.ExternalID)
+	return askAt(ctx, r.c, r.c.sts, r.base, stsScope(r.account.name()), req, func(body []byte) (lease, error) { return decodeAssumed(body, r.account.id()) })
 }
 
 // assumedBy matches whose role was assumed, where the answer says it in digits.

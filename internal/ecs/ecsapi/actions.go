@@ -1,9 +1,6 @@
 package ecsapi
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // The actions that this package calls, and nothing else.
 const (
@@ -82,16 +79,6 @@ func Actions() []Action {
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},
 		{Name: actDirectory, Permission: "resourcemanager:GetResourceDirectory", Hub: true, Optional: true}, // delegated administrators
 	}
-}
-
-// ecsRequest is a call of an action of ECS; pairs are names of parameters, each with
-// its value behind it.
-func ecsRequest(action string, pairs ...string) *request {
-	req := newRequest(ecsVersion, action)
-	for pair := range slices.Chunk(pairs, 2) {
-		req.set(pair[0], pair[1])
-	}
-	return req
 }
 
 // Observer is told what happens, for metrics. Implementations are safe for

@@ -33,6 +33,24 @@ func unmarshal[T any](body []byte, into *T) error {
 	return err
 }
 
+// asItIs reads an answer that is a T.
+func asItIs[T any](body []byte) (answer T, err error) {
+	err = unmarshal(body, &answer)
+	return answer, err
+}
+
+// decoding reads an answer that is a W and what read makes of it.
+func decoding[W, T any](read func(*W) (T, error)) func(body []byte) (T, error) {
+	return func(body []byte) (T, error) {
+		answer, err := asItIs[W](body)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return read(&answer)
+	}
+}
+
 // present are members of an answer by their keys.
 type present map[string]jsontext.Value
 

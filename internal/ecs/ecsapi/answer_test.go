@@ -13,6 +13,36 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
+// What is made of the answers of each action, as the calls do it.
+var (
+	decodeTypes   = decoding((*wireTypes).page)
+	decodeStock   = decoding((*wireStock).zones)
+	decodeRegions = decoding((*wireRegions).regions)
+)
+
+func decodeImages(body []byte, region string) (*imageListing, error) {
+	return decoding(func(w *wireImages) (*imageListing, error) { return w.listing(region) })(body)
+}
+
+func decodeDisks(body []byte, region string) (*diskAnswer, error) {
+	return decoding(func(w *wireDisks) (*diskAnswer, error) { return w.page(region) })(body)
+}
+
+func decodeConsole(body []byte, id string) (ecs.Console, error) {
+	return decoding(func(w *wireConsole) (ecs.Console, error) { return w.of(id) })(body)
+}
+
+func decodeResults(body []byte, invocation string) (resultPage, error) {
+	return decoding(func(w *wireResults) (resultPage, error) { return w.page(invocation) })(body)
+}
+
+func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
+	return decoding(func(w *wireAgents) ([]ecs.Agent, error) { return w.agents(asked) })(body)
+}
+
+// unread is for calls whose answer is no matter.
+func unread([]byte) (struct{}, error) { return struct{}{}, nil }
+
 // listings returns an answer of each listing from the simulator.
 func listings(tb testing.TB) map[string][]byte {
 	tb.Helper()
@@ -20,16 +50,13 @@ func listings(tb testing.TB) map[string][]byte {
 	s := ecs.Scope{Account: ecssim.DemoAccountID, Region: sim.Regions()[0]}
 	out := map[string][]byte{}
 	for action, set := range map[string]string{actTypes: "MaxResults=100", actImages: "PageSize=100", actStock: "DestinationResource=InstanceType"} {
-		req := newRequest(ecsVersion, action)
-		req.set("RegionId", s.Region)
 		key, value, _ := strings.Cut(set, "=")
-		req.set(key, value)
-		if err := c.do(tb.Context(), s, req, func(body []byte) error {
-			out[action] = bytes.Clone(body)
-			return nil
-		}); err != nil {
+		req := ecsRequest(action, "RegionId", s.Region, key, value)
+		body, err := ask(tb.Context(), c, s, req, func(body []byte) ([]byte, error) { return bytes.Clone(body), nil })
+		if err != nil {
 			tb.Fatal(err)
 		}
+		out[action] = body
 	}
 	return out
 }
@@ -116,7 +143,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, body []byte) {
 		var all wireAll
 		_ = unmarshal(body, &all)
-		_, _, _ = decodeTypes(body)
+		_, _ = decodeTypes(body)
 		_, _ = decodeImages(body, "cn-hangzhou")
 		_, _ = decodeStock(body)
 		_, _ = decodeRegions(body)
@@ -127,7 +154,7 @@ func FuzzAnswer(f *testing.F) {
 // each listing, and to have encoding/json make a map of it.
 func BenchmarkListing(b *testing.B) {
 	read := map[string]func([]byte) error{
-		actTypes:  func(body []byte) error { _, _, err := decodeTypes(body); return err },
+		actTypes:  func(body []byte) error { _, err := decodeTypes(body); return err },
 		actImages: func(body []byte) error { _, err := decodeImages(body, "cn-hangzhou"); return err },
 		actStock:  func(body []byte) error { _, err := decodeStock(body); return err },
 	}

@@ -23,23 +23,19 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 	if !usableID(query.Instance) {
 		return nil, badRequest(actChanges, scope, fmt.Errorf("no instance can have the id %q", clip(query.Instance, 60)))
 	}
-	req := ecsRequest(actChanges, "RegionId", scope.Region, "ResourceId", query.Instance, "DestinationResource", "InstanceType", "OperationType", "Upgrade", "Conditions.1", "DiskCategory")
+	across := ""
 	if query.AcrossClusters {
-		req.set("MigrateAcrossZone", "true")
+		across = "true"
 	}
-	var answer wireChanges
-	if err := c.doAside(ctx, scope, req, func(body []byte) error {
-		answer = wireChanges{}
-		return unmarshal(body, &answer)
-	}); err != nil {
+	req := asideRequest(actChanges, "RegionId", scope.Region, "ResourceId", query.Instance, "DestinationResource", "InstanceType", "OperationType", "Upgrade",
+		"Conditions.1", "DiskCategory", "MigrateAcrossZone", across)
+	answer, err := ask(ctx, c, scope, req, asItIs[wireChanges])
+	if err != nil {
 		return nil, err
 	}
 	out, doubt := answer.types(scope.Region, query.Zone)
 	if doubt != "" {
-		return nil, &ecs.Error{
-			Action: actChanges, Scope: scope, Class: ecs.Contradicted, RequestID: clip(answer.RequestID, 64), Err: fmt.Errorf("the answer about %s is not believed: %s", query.Instance, doubt),
-			Mend: "plans do without it; if it stays so, show it to the cloud's support",
-		}
+		return nil, notBelieved(actChanges, scope, answer.RequestID, "plans do without it", "the answer about %s is not believed: %s", query.Instance, doubt)
 	}
 	return out, nil
 }

@@ -70,12 +70,8 @@ func (c *Client) probeDisks(ctx context.Context, scope ecs.Scope) error {
 // probeChanges asks about the change of some instance of the scope, where there is one.
 // An answer that is not believed was given all the same.
 func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried string, err error) {
-	req := ecsRequest(actInstances, "RegionId", scope.Region, "MaxResults", "1")
-	var found *listing
-	if err := c.do(ctx, scope, req, func(body []byte) (err error) {
-		found, err = decodeListing(body, scope.Region)
-		return err
-	}); err != nil { // that is no refusal of the change
+	found, err := c.list(ctx, scope, ecsRequest(actInstances, "RegionId", scope.Region, "MaxResults", "1"))
+	if err != nil { // that is no refusal of the change
 		return "no instance could be listed that could be asked about", nil
 	}
 	if len(found.instances) == 0 {
@@ -90,9 +86,6 @@ func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried str
 }
 
 func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {
-	req := ecsRequest(actTypes, "MaxResults", "10")
-	return c.do(ctx, scope, req, func(body []byte) error {
-		_, _, err := decodeTypes(body)
-		return err
-	})
+	_, err := ask(ctx, c, scope, ecsRequest(actTypes, "MaxResults", "10"), decoding((*wireTypes).page))
+	return err
 }

@@ -260,7 +260,7 @@ func namesAToken(f failure) bool {
 func toError(req *request, s ecs.Scope, exchange *exchange, err error, now time.Time) *ecs.Error {
 	failure := &ecs.Error{Action: req.action, Scope: s, Status: exchange.status}
 	if f, ok := parseFailure(exchange.failed); ok {
-		failure.Class, failure.Code, failure.RequestID = classOf(f, exchange.status, req.query["NextToken"] != nil), f.Code, f.RequestID
+		failure.Class, failure.Code, failure.RequestID = classOf(f, exchange.status, req.query["NextToken"] != ""), f.Code, f.RequestID
 		failure.Err = faultError(f.Message)
 		failure.Mend = mend(failure, f, exchange.header, now)
 		return failure

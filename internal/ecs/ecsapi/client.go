@@ -149,13 +149,7 @@ type call struct {
 	ring   *keyring
 	signer *signer
 	req    *request
-	// decode reads a good answer; an error means that it is not one.
-	decode func(body []byte) error
-	// expected is a code that is the good answer (dry runs).
-	expected string
-	// aside says that nothing but evidence hangs on the call: its failures do
-	// not count against the scope, which is listed all the same.
-	aside bool
+	decode func(body []byte) error // an error means that the answer is none
 
 	started    time.Time
 	bo         *backoff.ExponentialBackOff
@@ -171,44 +165,56 @@ type call struct {
 // a bad line several in a row are cut short, and one given up fails its lane.
 const maxBadAnswers = 5
 
-// do calls an ECS action in a scope.
-func (c *Client) do(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error) error {
-	return c.doExpect(ctx, s, req, decode, "")
-}
-
-func (c *Client) doExpect(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error, expected string) error {
-	return c.inScope(ctx, call{scope: s, req: req, decode: decode, expected: expected})
-}
-
-// doAside calls an ECS action in a scope for evidence that a scan does without.
-func (c *Client) doAside(ctx context.Context, s ecs.Scope, req *request, decode func([]byte) error) error {
-	return c.inScope(ctx, call{scope: s, req: req, decode: decode, aside: true})
-}
-
-// inScope runs a call at the endpoint and with the keys of its scope.
-func (c *Client) inScope(ctx context.Context, call call) error {
-	scope, req := call.scope, call.req
+// ask calls an ECS action in a scope, at its endpoint and with the keys of its account,
+// and returns what decode makes of the answer. An error of decode means that it is none.
+func ask[T any](ctx context.Context, c *Client, scope ecs.Scope, req *request, decode func(body []byte) (T, error)) (T, error) {
+	var none T
 	if !regionID.MatchString(scope.Region) { // names come with messages, too
-		return badRequest(req.action, scope, errors.New("that is no region id"))
+		return none, badRequest(req.action, scope, errors.New("that is no region id"))
 	}
 	ring, err := c.accounts.Load().ring(ctx, scope.Account)
 	if err != nil {
-		return err
+		return none, err
 	}
 	ep, err := c.endpointOf(scope)
 	if err != nil {
-		return &ecs.Error{Action: req.action, Scope: scope, Class: ecs.BadRequest, Err: err}
+		return none, badRequest(req.action, scope, err)
 	}
-	call.ring = ring
-	return c.at(ctx, ep, call)
+	return askAt(ctx, c, ep, ring, scope, req, decode)
+}
+
+// askAt is ask at an endpoint and with keys of one's own choice.
+func askAt[T any](ctx context.Context, c *Client, ep endpoint, ring *keyring, scope ecs.Scope, req *request, decode func(body []byte) (T, error)) (T, error) {
+	var out, none T
+	err := c.at(ctx, ep, call{scope: scope, ring: ring, req: req, decode: func(body []byte) (err error) {
+		out, err = decode(body)
+		return err
+	}})
+	if err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+// badRequest is a call that is not made because it makes no sense.
+func badRequest(action string, scope ecs.Scope, err error) error {
+	return &ecs.Error{Action: action, Scope: scope, Class: ecs.BadRequest, Err: err}
+}
+
+// notBelieved is an answer that contradicts the question or itself; mend says what does
+// without it.
+func notBelieved(action string, scope ecs.Scope, requestID, mend, format string, args ...any) *ecs.Error {
+	return &ecs.Error{
+		Action: action, Scope: scope, Class: ecs.Contradicted, RequestID: clip(requestID, 64), Err: fmt.Errorf(format, args...),
+		Mend: mend + "; if it stays so, show it to the cloud's support",
+	}
 }
 
 // at runs a call at an endpoint.
 func (c *Client) at(ctx context.Context, ep endpoint, call call) error {
-	cb := c.circuits.get(circuitKey{call.scope, call.aside})
+	cb := c.circuits.get(circuitKey{call.scope, call.req.aside})
 	if last := cb.allow(time.Now()); last != nil {
-		e := &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
-		return e
+		return &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
 	}
 	call.c, call.signer, call.started = c, c.signer(ep), time.Now()
 	// Full jitter: anything up to the interval, which doubles.
@@ -362,7 +368,7 @@ func (k *call) explain(exchange *exchange, err error) *ecs.Error {
 		exchange.err = fmt.Errorf("%w within %s", errTimeout, k.c.o.Timeout)
 	}
 	failure := toError(k.req, k.scope, exchange, err, time.Now())
-	if k.expected != "" && failure.Code == k.expected {
+	if k.req.expected != "" && failure.Code == k.req.expected {
 		return nil
 	}
 	return failure

@@ -17,22 +17,18 @@ func (c *Client) ConsoleOutput(ctx context.Context, scope ecs.Scope, id string) 
 	if !usableID(id) {
 		return out, badRequest(actConsole, scope, fmt.Errorf("no instance can have the id %q", clip(id, 60)))
 	}
-	req := ecsRequest(actConsole, "RegionId", scope.Region, "InstanceId", id, "RemoveSymbols", "true")
-	err = c.doAside(ctx, scope, req, func(body []byte) (err error) {
-		out, err = decodeConsole(body, id)
-		return err
-	})
-	return out, err
+	req := asideRequest(actConsole, "RegionId", scope.Region, "InstanceId", id, "RemoveSymbols", "true")
+	return ask(ctx, c, scope, req, decoding(func(answer *wireConsole) (ecs.Console, error) { return answer.of(id) }))
 }
 
-func decodeConsole(body []byte, id string) (out ecs.Console, err error) {
-	var answer struct {
-		InstanceID                    string `json:"InstanceId"`
-		ConsoleOutput, LastUpdateTime string
-	}
-	if err := unmarshal(body, &answer); err != nil {
-		return out, err
-	}
+// wireConsole is an answer of GetInstanceConsoleOutput.
+type wireConsole struct {
+	InstanceID                    string `json:"InstanceId"`
+	ConsoleOutput, LastUpdateTime string
+}
+
+// of is the log of an instance, which the answer must be about.
+func (answer *wireConsole) of(id string) (out ecs.Console, err error) {
 	if answer.InstanceID != id {
 		return out, fmt.Errorf("the answer is about %.40q, which was not asked for", answer.InstanceID)
 	}

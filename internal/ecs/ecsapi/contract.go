@@ -63,12 +63,10 @@ func (k *contractor) see(question, answer, detail string, args ...any) {
 }
 
 // list asks for instances; code is what the API refused with.
-func (k *contractor) list(ctx context.Context, scope ecs.Scope, kv ...string) (listing *listing, code string) {
+func (k *contractor) list(ctx context.Context, scope ecs.Scope, kv ...string) (*listing, string) {
 	req := ecsRequest(actInstances, append([]string{"RegionId", scope.Region}, kv...)...)
-	return listing, k.refused(k.c.do(ctx, scope, req, func(body []byte) (err error) {
-		listing, err = decodeListing(body, scope.Region)
-		return err
-	}))
+	listing, err := k.c.list(ctx, scope, req)
+	return listing, k.refused(err)
 }
 
 // refused is the code of a refusal, "" for none. What is no answer to a question
@@ -213,10 +211,7 @@ func (k *contractor) lastToken(listing *listing) {
 func (k *contractor) tokens(ctx context.Context) {
 	ask := func(question, token string, kv ...string) {
 		req := ecsRequest(actInstances, append([]string{"RegionId", k.scope.Region, "NextToken", token}, kv...)...)
-		err := k.c.do(ctx, k.scope, req, func(body []byte) error {
-			_, err := decodeListing(body, k.scope.Region)
-			return err
-		})
+		_, err := k.c.list(ctx, k.scope, req)
 		switch code := k.refused(err); {
 		case err == nil:
 			k.see(question, ecs.AnswerAccepted, "")
@@ -310,17 +305,14 @@ func (k *contractor) instanceIDs(ctx context.Context) {
 // showImages asks for images.
 func (k *contractor) showImages(ctx context.Context, kv ...string) (ids []string, code string) {
 	plain := []string{"RegionId", k.scope.Region, "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100"}
-	req := ecsRequest(actImages, append(plain, kv...)...)
-	return ids, k.refused(k.c.do(ctx, k.scope, req, func(body []byte) error {
-		got, err := decodeImages(body, k.scope.Region)
-		if err == nil {
-			ids = nil
-			for _, img := range got.images {
-				ids = append(ids, img.ID)
-			}
-		}
-		return err
-	}))
+	got, err := k.c.listImages(ctx, k.scope, ecsRequest(actImages, append(plain, kv...)...))
+	if err != nil {
+		return nil, k.refused(err)
+	}
+	for _, img := range got.images {
+		ids = append(ids, img.ID)
+	}
+	return ids, ""
 }
 
 func (k *contractor) images(ctx context.Context) {

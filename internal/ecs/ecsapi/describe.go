@@ -14,11 +14,7 @@ import (
 func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
 	scope := ecs.Scope{Account: account, Region: c.o.HomeRegion}
 	req := ecsRequest(actRegions, "RegionId", c.o.HomeRegion, "AcceptLanguage", "en-US")
-	var out []ecs.Region
-	err := c.do(ctx, scope, req, func(body []byte) (err error) {
-		out, err = decodeRegions(body)
-		return err
-	})
+	out, err := ask(ctx, c, scope, req, decoding((*wireRegions).regions))
 	if err != nil {
 		return nil, err
 	}
@@ -35,23 +31,22 @@ func (c *Client) Regions(ctx context.Context, account string) ([]ecs.Region, err
 	return out, nil
 }
 
-func decodeRegions(body []byte) ([]ecs.Region, error) {
-	var answer struct {
-		Regions maybe[struct {
-			Region list[struct {
-				RegionID       string `json:"RegionId"`
-				RegionEndpoint string
-			}]
+// wireRegions is an answer of DescribeRegions.
+type wireRegions struct {
+	Regions maybe[struct {
+		Region list[struct {
+			RegionID       string `json:"RegionId"`
+			RegionEndpoint string
 		}]
-	}
-	if err := unmarshal(body, &answer); err != nil {
-		return nil, err
-	}
-	if answer.Regions.v.Region == nil {
+	}]
+}
+
+func (w *wireRegions) regions() ([]ecs.Region, error) {
+	if w.Regions.v.Region == nil {
 		return nil, missing("Regions.Region")
 	}
 	var out []ecs.Region
-	for _, r := range answer.Regions.v.Region {
+	for _, r := range w.Regions.v.Region {
 		if !regionID.MatchString(r.RegionID) {
 			return nil, fmt.Errorf("RegionId %q is no region id", clip(r.RegionID, 60))
 		}
@@ -66,35 +61,27 @@ const typePages = 500
 func (c *Client) InstanceTypes(ctx context.Context, account string) ([]ecs.InstanceType, error) {
 	scope := ecs.Scope{Account: account, Region: c.o.HomeRegion}
 	var out []ecs.InstanceType
-	token := ""
 	seen := map[string]bool{}
+	token := ""
 	for range typePages {
-		req := ecsRequest(actTypes, "MaxResults", "100")
-		if token != "" {
-			req.set("NextToken", token)
-		}
-		var got []ecs.InstanceType
-		var next string
-		err := c.do(ctx, scope, req, func(body []byte) (err error) {
-			got, next, err = decodeTypes(body)
-			return err
-		})
+		req := ecsRequest(actTypes, "MaxResults", "100", "NextToken", token)
+		page, err := ask(ctx, c, scope, req, decoding((*wireTypes).page))
 		if err != nil {
 			return nil, err
 		}
-		for _, instanceType := range got {
+		for _, instanceType := range page.types {
 			if !seen[instanceType.ID] {
 				seen[instanceType.ID] = true
 				out = append(out, instanceType)
 			}
 		}
-		if next == "" {
+		if page.next == "" {
 			return out, nil
 		}
-		if next == token {
+		if page.next == token {
 			break
 		}
-		token = next
+		token = page.next
 	}
 	return nil, &ecs.Error{Action: actTypes, Scope: scope, Class: ecs.BadAnswer, Err: errors.New("the listing does not end")}
 }
@@ -116,16 +103,18 @@ type wireType struct {
 	SupportedBootModes maybe[struct{ SupportedBootMode list[string] }]
 }
 
-func decodeTypes(body []byte) ([]ecs.InstanceType, string, error) {
-	var answer wireTypes
-	if err := unmarshal(body, &answer); err != nil {
-		return nil, "", err
+// typePage is what one says.
+type typePage struct {
+	types []ecs.InstanceType
+	next  string
+}
+
+func (w *wireTypes) page() (typePage, error) {
+	if w.InstanceTypes.v.InstanceType == nil {
+		return typePage{}, missing("InstanceTypes.InstanceType")
 	}
-	if answer.InstanceTypes.v.InstanceType == nil {
-		return nil, "", missing("InstanceTypes.InstanceType")
-	}
-	types, err := typesOf(answer.InstanceTypes.v.InstanceType)
-	return types, answer.NextToken, err
+	types, err := typesOf(w.InstanceTypes.v.InstanceType)
+	return typePage{types, w.NextToken}, err
 }
 
 func typesOf(items []wireType) ([]ecs.InstanceType, error) {

@@ -67,7 +67,7 @@ func (l *diskLister) ask(ctx context.Context, instances []string) error {
 // count asks how many disks the region has. Beside a page number TotalCount means
 // something, which it does not beside a token.
 func (l *diskLister) count(ctx context.Context) (int, error) {
-	req := ecsRequest(actDisks, "RegionId", l.scope.Region, "PageNumber", "1", "PageSize", "1")
+	req := asideRequest(actDisks, "RegionId", l.scope.Region, "PageNumber", "1", "PageSize", "1")
 	page, err := l.call(ctx, req)
 	if err != nil {
 		return 0, err
@@ -83,7 +83,7 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 	token, total := "", ecs.NoCount
 	found := map[string]bool{}
 	for idle := 0; idle < idleDiskPages; {
-		req := ecsRequest(actDisks, "RegionId", l.scope.Region, "InstanceId", instance)
+		req := asideRequest(actDisks, "RegionId", l.scope.Region, "InstanceId", instance)
 		page, err := l.next(ctx, req, token)
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 func (l *diskLister) region(ctx context.Context, counted int) error {
 	token, idle := "", 0
 	for range maxDiskPages {
-		req := ecsRequest(actDisks, "RegionId", l.scope.Region)
+		req := asideRequest(actDisks, "RegionId", l.scope.Region)
 		page, err := l.next(ctx, req, token)
 		if err != nil {
 			return err
@@ -163,10 +163,7 @@ func (l *diskLister) hold(ctx context.Context, last *diskAnswer, counted int) er
 
 // next asks for a page of a list.
 func (l *diskLister) next(ctx context.Context, req *request, token string) (*diskAnswer, error) {
-	req.set("MaxResults", strconv.Itoa(ecs.DiskPage))
-	if token != "" {
-		req.set("NextToken", token)
-	}
+	req.set("MaxResults", strconv.Itoa(ecs.DiskPage), "NextToken", token)
 	page, err := l.call(ctx, req)
 	if err == nil && page.token == token && token != "" {
 		return nil, l.endless()
@@ -175,10 +172,7 @@ func (l *diskLister) next(ctx context.Context, req *request, token string) (*dis
 }
 
 func (l *diskLister) call(ctx context.Context, req *request) (page *diskAnswer, err error) {
-	err = l.c.doAside(ctx, l.scope, req, func(body []byte) (err error) {
-		page, err = decodeDisks(body, l.scope.Region)
-		return err
-	})
+	page, err = ask(ctx, l.c, l.scope, req, decoding(func(w *wireDisks) (*diskAnswer, error) { return w.page(l.scope.Region) }))
 	l.calls++
 	if err == nil && page.odd != "" {
 		l.doubted(page, page.odd)
@@ -218,10 +212,7 @@ func (l *diskLister) doubted(page *diskAnswer, why string) {
 	if l.doubt != nil {
 		return
 	}
-	l.doubt = &ecs.Error{
-		Action: actDisks, Scope: l.scope, Class: ecs.Contradicted, RequestID: page.requestID, Err: fmt.Errorf("the answer is not believed: %s", why),
-		Mend: "disks that it names are as it says, and no instance is said to need none converted; if it stays so, show it to the cloud's support",
-	}
+	l.doubt = notBelieved(actDisks, l.scope, page.requestID, "disks that it names are as it says, and no instance is said to need none converted", "the answer is not believed: %s", why)
 }
 
 func (l *diskLister) endless() error {
@@ -263,17 +254,13 @@ type wireAttached struct {
 	Device     string
 }
 
-func decodeDisks(body []byte, region string) (*diskAnswer, error) {
-	var answer wireDisks
-	if err := unmarshal(body, &answer); err != nil {
-		return nil, err
-	}
-	if answer.Disks.v.Disk == nil {
+func (w *wireDisks) page(region string) (*diskAnswer, error) {
+	if w.Disks.v.Disk == nil {
 		return nil, missing("Disks.Disk")
 	}
-	page := &diskAnswer{token: answer.NextToken, total: answer.TotalCount.orNone(), requestID: clip(answer.RequestID, 64)}
-	for i := range answer.Disks.v.Disk {
-		row := &answer.Disks.v.Disk[i]
+	page := &diskAnswer{token: w.NextToken, total: w.TotalCount.orNone(), requestID: clip(w.RequestID, 64)}
+	for i := range w.Disks.v.Disk {
+		row := &w.Disks.v.Disk[i]
 		disk := row.disk()
 		switch {
 		case isForeign(row.RegionID, row.ZoneID, region):

@@ -52,17 +52,11 @@ func (c *Client) Agents(ctx context.Context, scope ecs.Scope, ids []string) (out
 }
 
 // agents makes one call.
-func (c *Client) agents(ctx context.Context, scope ecs.Scope, ids []string) (agents []ecs.Agent, err error) {
-	req := ecsRequest(actAgents, "RegionId", scope.Region)
-	req.set("PageSize", strconv.Itoa(fewAgents)) // said to be ignored beside ids; more is said to be refused
-	for i, id := range ids {
-		req.set("InstanceId."+strconv.Itoa(i+1), id)
-	}
-	err = c.doAside(ctx, scope, req, func(body []byte) (err error) {
-		agents, err = decodeAgents(body, ids)
-		return err
-	})
-	return agents, err
+func (c *Client) agents(ctx context.Context, scope ecs.Scope, ids []string) ([]ecs.Agent, error) {
+	// The size of a page is said to be ignored beside ids; a larger one is said to be refused.
+	req := asideRequest(actAgents, "RegionId", scope.Region, "PageSize", strconv.Itoa(fewAgents))
+	req.setEach("InstanceId", ids)
+	return ask(ctx, c, scope, req, decoding(func(w *wireAgents) ([]ecs.Agent, error) { return w.agents(ids) }))
 }
 
 // wireAgents is an answer of DescribeCloudAssistantStatus.
@@ -76,17 +70,13 @@ type wireAgents struct {
 	}]
 }
 
-func decodeAgents(body []byte, asked []string) ([]ecs.Agent, error) {
-	var agents wireAgents
-	if err := unmarshal(body, &agents); err != nil {
-		return nil, err
-	}
-	if !agents.InstanceCloudAssistantStatusSet.there {
+func (w *wireAgents) agents(asked []string) ([]ecs.Agent, error) {
+	if !w.InstanceCloudAssistantStatusSet.there {
 		return nil, missing("InstanceCloudAssistantStatusSet")
 	}
 	var out []ecs.Agent
 	told := map[string]bool{}
-	for _, agent := range agents.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
+	for _, agent := range w.InstanceCloudAssistantStatusSet.v.InstanceCloudAssistantStatus {
 		switch {
 		case !slices.Contains(asked, agent.InstanceID):
 			return nil, fmt.Errorf("the answer tells of %.40q, which was not asked for", agent.InstanceID)
@@ -111,7 +101,6 @@ func instant(text string) time.Time {
 // RunCommand implements ecs.GuestAPI. A call that is repeated because its answer
 // was lost has the token of the first, and runs nothing twice.
 func (c *Client) RunCommand(ctx context.Context, scope ecs.Scope, cmd *ecs.Command) (string, error) {
-	req := newRequest(ecsVersion, actRun)
 	switch {
 	case len(cmd.InstanceIDs) == 0 || len(cmd.InstanceIDs) > ecs.MaxCommandInstances:
 		return "", badRequest(actRun, scope, fmt.Errorf("%d instances: between 1 and %d are asked at once", len(cmd.InstanceIDs), ecs.MaxCommandInstances))
@@ -120,34 +109,21 @@ func (c *Client) RunCommand(ctx context.Context, scope ecs.Scope, cmd *ecs.Comma
 	case len(cmd.Content) > maxCommand:
 		return "", badRequest(actRun, scope, fmt.Errorf("a command of %d bytes is too long", len(cmd.Content)))
 	}
-	req.set("RegionId", scope.Region)
-	req.set("Name", "shenscan-probe")
-	req.set("Description", "shenscan asks for the release, kernel and boot drivers; it reads only")
-	req.set("Type", string(cmd.Type))
-	req.set("CommandContent", base64.StdEncoding.EncodeToString([]byte(cmd.Content)))
-	req.set("ContentEncoding", "Base64")
-	req.set("EnableParameter", "false")
-	req.set("KeepCommand", "false")
-	req.set("RepeatMode", "Once")
-	req.set("TerminationMode", "ProcessTree")
-	req.set("Timeout", strconv.Itoa(int(cmd.Timeout.Seconds())))
-	req.set("ClientToken", cmd.Token)
-	for i, id := range cmd.InstanceIDs {
-		req.set("InstanceId."+strconv.Itoa(i+1), id)
-	}
-	var answer struct {
+	req := ecsRequest(actRun, "RegionId", scope.Region, "Name", "shenscan-probe",
+		"Description", "shenscan asks for the release, kernel and boot drivers; it reads only",
+		"Type", string(cmd.Type), "CommandContent", base64.StdEncoding.EncodeToString([]byte(cmd.Content)), "ContentEncoding", "Base64",
+		"EnableParameter", "false", "KeepCommand", "false", "RepeatMode", "Once", "TerminationMode", "ProcessTree",
+		"Timeout", strconv.Itoa(int(cmd.Timeout.Seconds())), "ClientToken", cmd.Token)
+	req.setEach("InstanceId", cmd.InstanceIDs)
+	type invoked struct {
 		InvokeID string `json:"InvokeId"`
 	}
-	err := c.do(ctx, scope, req, func(body []byte) error {
-		if err := unmarshal(body, &answer); err != nil {
-			return err
-		}
+	return ask(ctx, c, scope, req, decoding(func(answer *invoked) (string, error) {
 		if answer.InvokeID == "" || len(answer.InvokeID) > 100 {
-			return missing("InvokeId")
+			return "", missing("InvokeId")
 		}
-		return nil
-	})
-	return answer.InvokeID, err
+		return answer.InvokeID, nil
+	}))
 }
 
 // Invocation implements ecs.GuestAPI.
@@ -155,24 +131,16 @@ func (c *Client) Invocation(ctx context.Context, scope ecs.Scope, invocation str
 	var out []ecs.Invoked
 	token := ""
 	for range maxResultPages {
-		req := ecsRequest(actResults, "RegionId", scope.Region, "InvokeId", invocation, "ContentEncoding", "Base64", "MaxResults", strconv.Itoa(ecs.MaxCommandInstances))
-		if token != "" {
-			req.set("NextToken", token)
-		}
-		var page []ecs.Invoked
-		var next string
-		err := c.do(ctx, scope, req, func(body []byte) (err error) {
-			page, next, err = decodeResults(body, invocation)
-			return err
-		})
+		req := ecsRequest(actResults, "RegionId", scope.Region, "InvokeId", invocation, "ContentEncoding", "Base64", "MaxResults", strconv.Itoa(ecs.MaxCommandInstances), "NextToken", token)
+		page, err := ask(ctx, c, scope, req, decoding(func(w *wireResults) (resultPage, error) { return w.page(invocation) }))
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, page...)
-		if next == "" {
+		out = append(out, page.results...)
+		if page.next == "" {
 			return out, nil
 		}
-		if token = next; len(page) == 0 || len(out) > ecs.MaxCommandInstances {
+		if token = page.next; len(page.results) == 0 || len(out) > ecs.MaxCommandInstances {
 			break
 		}
 	}
@@ -199,21 +167,22 @@ type wireResults struct {
 	}]
 }
 
-func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error) {
-	var results wireResults
-	if err := unmarshal(body, &results); err != nil {
-		return nil, "", err
+// resultPage is what one says.
+type resultPage struct {
+	results []ecs.Invoked
+	next    string
+}
+
+func (w *wireResults) page(invocation string) (out resultPage, err error) {
+	if !w.Invocation.there {
+		return out, missing("Invocation")
 	}
-	if !results.Invocation.there {
-		return nil, "", missing("Invocation")
-	}
-	var out []ecs.Invoked
-	for _, result := range results.Invocation.v.InvocationResults.v.InvocationResult {
+	for _, result := range w.Invocation.v.InvocationResults.v.InvocationResult {
 		switch {
 		case result.InstanceID == "":
-			return nil, "", missing("InstanceId")
+			return out, missing("InstanceId")
 		case result.InvokeID != "" && result.InvokeID != invocation:
-			return nil, "", fmt.Errorf("the answer has results of %.40q, which was not asked for", result.InvokeID)
+			return out, fmt.Errorf("the answer has results of %.40q, which was not asked for", result.InvokeID)
 		}
 		invoked := ecs.Invoked{
 			InstanceID: result.InstanceID, State: invocationState(result.InvocationStatus), Dropped: result.Dropped,
@@ -229,9 +198,10 @@ func decodeResults(body []byte, invocation string) ([]ecs.Invoked, string, error
 		if invoked.Output = string(text); len(text) > maxOutput {
 			invoked.Output, invoked.Dropped = string(text[:maxOutput]), invoked.Dropped+len(text)-maxOutput
 		}
-		out = append(out, invoked)
+		out.results = append(out.results, invoked)
 	}
-	return out, results.Invocation.v.NextToken, nil
+	out.next = w.Invocation.v.NextToken
+	return out, nil
 }
 
 func invocationState(status string) ecs.InvocationState {

@@ -89,7 +89,7 @@ func TestInvocationReadsEveryPage(t *testing.T) {
 
 func TestAnswersAboutGuestsThatAreNoAnswers(t *testing.T) {
 	for _, body := range []string{`{}`, `{"Invocation":{"InvocationResults":{"InvocationResult":[{"InvocationStatus":"Success"}]}}}`, `{"Invocation":{"InvocationResults":{"InvocationResult":[{"InvokeId":"t-2","InstanceId":"i-1"}]}}}`, `[`} {
-		if got, _, err := decodeResults([]byte(body), "t-1"); err == nil {
+		if got, err := decodeResults([]byte(body), "t-1"); err == nil {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}

@@ -134,18 +134,9 @@ func sendableImage(id string) bool {
 // batch asks a question for ids in one call. When the API refuses it because of
 // one of the ids, the halves are asked alone.
 func (l *imageLookup) batch(ctx context.Context, imageQuestion imageQuestion, ids []string) error {
-	req := ecsRequest(actImages, "RegionId", l.scope.Region, "ImageId", strings.Join(ids, ","), "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100")
-	if imageQuestion.owner != "" {
-		req.set("ImageOwnerAlias", imageQuestion.owner)
-	}
-	if imageQuestion.public != "" {
-		req.set("IsPublic", imageQuestion.public)
-	}
-	var got *imageListing
-	err := l.c.do(ctx, l.scope, req, func(body []byte) (err error) {
-		got, err = decodeImages(body, l.scope.Region)
-		return err
-	})
+	req := ecsRequest(actImages, "RegionId", l.scope.Region, "ImageId", strings.Join(ids, ","), "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100",
+		"ImageOwnerAlias", imageQuestion.owner, "IsPublic", imageQuestion.public)
+	got, err := l.c.listImages(ctx, l.scope, req)
 	if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.BadRequest && strings.Contains(e.Code, "ImageId") {
 		if len(ids) == 1 {
 			return nil // no image can have this id
@@ -188,17 +179,18 @@ func (l *imageLookup) take(got *imageListing, ids []string) {
 	}
 }
 
+// listImages asks for images of a scope.
+func (c *Client) listImages(ctx context.Context, scope ecs.Scope, req *request) (*imageListing, error) {
+	return ask(ctx, c, scope, req, decoding(func(w *wireImages) (*imageListing, error) { return w.listing(scope.Region) }))
+}
+
 // countImages asks how many images the region has.
-func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (count int, err error) {
-	req := ecsRequest(actImages, "RegionId", scope.Region, "PageNumber", "1", "PageSize", "1")
-	err = c.do(ctx, scope, req, func(body []byte) error {
-		got, err := decodeImages(body, scope.Region)
-		if err == nil {
-			count = max(got.total, len(got.images))
-		}
-		return err
-	})
-	return count, err
+func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (int, error) {
+	got, err := c.listImages(ctx, scope, ecsRequest(actImages, "RegionId", scope.Region, "PageNumber", "1", "PageSize", "1"))
+	if err != nil {
+		return 0, err
+	}
+	return max(got.total, len(got.images)), nil
 }
 
 // wireImage is one image of DescribeImages.
@@ -234,24 +226,19 @@ type wireImages struct {
 	Images     maybe[struct{ Image list[wireImage] }]
 }
 
-// decodeImages reads an answer of DescribeImages for a region.
-func decodeImages(body []byte, region string) (*imageListing, error) {
-	var images wireImages
-	if err := unmarshal(body, &images); err != nil {
-		return nil, err
-	}
-	items := images.Images.v.Image
-	if items == nil {
+// listing is what an answer about a region says.
+func (w *wireImages) listing(region string) (*imageListing, error) {
+	if w.Images.v.Image == nil {
 		return nil, missing("Images.Image")
 	}
-	if images.RegionID != "" && images.RegionID != region {
-		return nil, fmt.Errorf("the images are of region %q", clip(images.RegionID, 60))
+	if w.RegionID != "" && w.RegionID != region {
+		return nil, fmt.Errorf("the images are of region %q", clip(w.RegionID, 60))
 	}
-	out := &imageListing{total: images.TotalCount.orNone()}
-	var err error
-	if out.images, err = imagesOf(items); err != nil {
+	images, err := imagesOf(w.Images.v.Image)
+	if err != nil {
 		return nil, err
 	}
+	out := &imageListing{images, w.TotalCount.orNone()}
 	facts := make(map[string]rules.ImageFacts, len(out.images))
 	for _, image := range out.images {
 		if had, twice := facts[image.ID]; twice && had != image.Facts {

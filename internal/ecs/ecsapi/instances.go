@@ -22,9 +22,7 @@ var beforeECS = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // instancesRequest writes a query; targeted calls name at most ecs.MaxPage
 // ids.
 func instancesRequest(s ecs.Scope, query ecs.Query) (*request, error) {
-	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", s.Region)
-	req.set("AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED")
+	req := ecsRequest(actInstances, "RegionId", s.Region, "AdditionalAttributes.1", "CURRENT_OS_NVME_SUPPORTED")
 	if len(query.InstanceIDs) > ecs.MaxPage {
 		return nil, fmt.Errorf("%d instance ids are more than the %d that one call takes", len(query.InstanceIDs), ecs.MaxPage)
 	}
@@ -46,15 +44,25 @@ func instancesRequest(s ecs.Scope, query ecs.Query) (*request, error) {
 	}{{"CreationStartTime", query.CreatedFrom}, {"CreationEndTime", query.CreatedTo}} {
 		if !f.at.IsZero() {
 			filter := "Filter." + strconv.Itoa(place+1)
-			req.set(filter+".Key", f.key)
-			req.set(filter+".Value", f.at.UTC().Format(minuteTime))
+			req.set(filter+".Key", f.key, filter+".Value", f.at.UTC().Format(minuteTime))
 		}
 	}
 	return req, nil
 }
 
-func badRequest(action string, s ecs.Scope, err error) error {
-	return &ecs.Error{Action: action, Scope: s, Class: ecs.BadRequest, Err: err}
+// list asks for instances of a scope.
+func (c *Client) list(ctx context.Context, scope ecs.Scope, req *request) (*listing, error) {
+	return ask(ctx, c, scope, req, func(body []byte) (*listing, error) { return decodeListing(body, scope.Region) })
+}
+
+// probe asks for a page of instances by its number.
+func (c *Client) probe(ctx context.Context, scope ecs.Scope, query ecs.Query, page int, size string) (*listing, error) {
+	req, err := instancesRequest(scope, query)
+	if err != nil {
+		return nil, badRequest(actInstances, scope, err)
+	}
+	req.set("PageNumber", strconv.Itoa(page), "PageSize", size)
+	return c.list(ctx, scope, req)
 }
 
 // Instances implements ecs.API.
@@ -111,23 +119,20 @@ func (r *reading) ask(ctx context.Context, ids []string, paging ...string) (*lis
 	if err != nil {
 		return nil, badRequest(actInstances, r.scope, err)
 	}
-	for i := 0; i < len(paging); i += 2 {
-		req.set(paging[i], paging[i+1])
-	}
-	var answer *listing
-	err = r.c.do(ctx, r.scope, req, func(body []byte) (err error) {
-		if answer, err = decodeListing(body, r.scope.Region); err != nil {
-			return err
-		}
+	req.set(paging...)
+	answer, err := ask(ctx, r.c, r.scope, req, func(body []byte) (*listing, error) {
+		answer, err := decodeListing(body, r.scope.Region)
 		switch {
+		case err != nil:
+			return nil, err
 		case answer.rows() > ecs.MaxPage:
-			return fmt.Errorf("the page holds %d instances, %d were asked for", answer.rows(), ecs.MaxPage)
+			return nil, fmt.Errorf("the page holds %d instances, %d were asked for", answer.rows(), ecs.MaxPage)
 		case len(answer.next) > maxToken || strings.HasPrefix(answer.next, numbered):
-			return errors.New("the NextToken is none")
+			return nil, errors.New("the NextToken is none")
 		case answer.next != "" && answer.next == query.NextToken:
-			return errors.New("NextToken leads back to the same page")
+			return nil, errors.New("NextToken leads back to the same page")
 		}
-		return nil
+		return answer, nil
 	})
 	if err != nil {
 		return nil, err
@@ -236,11 +241,7 @@ func (r *reading) chained(ctx context.Context) error {
 		_, err := r.byNumber(ctx, at)
 		return err
 	}
-	paging := []string{"MaxResults", fullPage}
-	if r.query.NextToken != "" {
-		paging = append(paging, "NextToken", r.query.NextToken)
-	}
-	listing, err := r.ask(ctx, nil, paging...)
+	listing, err := r.ask(ctx, nil, "MaxResults", fullPage, "NextToken", r.query.NextToken)
 	if err != nil {
 		return err
 	}
@@ -345,21 +346,11 @@ func (r *reading) doubtEnd(l *listing) {
 
 // CountInstances implements ecs.API.
 func (c *Client) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Query) (int, error) {
-	req, err := instancesRequest(scope, q)
+	page, err := c.probe(ctx, scope, q, 1, "1")
 	if err != nil {
-		return 0, badRequest(actInstances, scope, err)
+		return 0, err
 	}
-	req.set("PageNumber", "1")
-	req.set("PageSize", "1")
-	count := 0
-	err = c.do(ctx, scope, req, func(body []byte) error {
-		l, err := decodeListing(body, scope.Region)
-		if err == nil {
-			count = l.total
-		}
-		return err
-	})
-	return count, err
+	return page.total, nil
 }
 
 // ListsUpTo reports how far a listing by page number reaches, as far as the page
@@ -367,35 +358,25 @@ func (c *Client) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Quer
 // the other way of paging. It is ecs.NoCount where the API takes no page of that
 // number.
 func (c *Client) ListsUpTo(ctx context.Context, scope ecs.Scope, n int) (int, error) {
-	req, err := instancesRequest(scope, ecs.Query{})
-	if err != nil {
-		return 0, badRequest(actInstances, scope, err)
-	}
-	page := (n + ecs.MaxPage - 1) / ecs.MaxPage
-	req.set("PageNumber", strconv.Itoa(page))
-	req.set("PageSize", fullPage)
-	rows := 0
-	err = c.do(ctx, scope, req, func(body []byte) error {
-		l, err := decodeListing(body, scope.Region)
-		if err == nil {
-			rows = l.rows()
-		}
-		return err
-	})
-	if err != nil && ecs.ClassOf(err) == ecs.BadRequest {
+	number := (n + ecs.MaxPage - 1) / ecs.MaxPage
+	page, err := c.probe(ctx, scope, ecs.Query{}, number, fullPage)
+	switch {
+	case err != nil && ecs.ClassOf(err) == ecs.BadRequest:
 		return ecs.NoCount, nil
+	case err != nil:
+		return 0, err
 	}
-	return (page-1)*ecs.MaxPage + rows, err
+	return (number-1)*ecs.MaxPage + page.rows(), nil
 }
 
 const dryRunAllowed = "DryRunOperation"
 
 // VerifyAccess implements ecs.API.
 func (c *Client) VerifyAccess(ctx context.Context, scope ecs.Scope) error {
-	req := newRequest(ecsVersion, actInstances)
-	req.set("RegionId", scope.Region)
-	req.set("DryRun", "true")
-	return c.doExpect(ctx, scope, req, func([]byte) error {
-		return errors.New("a dry run was answered as if it were none")
-	}, dryRunAllowed)
+	req := ecsRequest(actInstances, "RegionId", scope.Region, "DryRun", "true")
+	req.expected = dryRunAllowed
+	_, err := ask(ctx, c, scope, req, func([]byte) (struct{}, error) {
+		return struct{}{}, errors.New("a dry run was answered as if it were none")
+	})
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -25,22 +26,15 @@ func (c *Client) OfferedFamilies(ctx context.Context, scope ecs.Scope, image str
 	if !sendableImage(image) {
 		return nil, badRequest(actOffered, scope, fmt.Errorf("no image can have the id %q", clip(image, 60)))
 	}
-	req := ecsRequest(actOffered, "RegionId", scope.Region, "ImageId", image, "ActionType", "CreateEcs")
-	var offered wireOffered
-	var list *offeredList
-	if err := c.doAside(ctx, scope, req, func(body []byte) (err error) {
-		offered, list, err = c.offers.read(body)
-		return err
-	}); err != nil {
+	req := asideRequest(actOffered, "RegionId", scope.Region, "ImageId", image, "ActionType", "CreateEcs")
+	answer, err := ask(ctx, c, scope, req, c.offers.read)
+	if err != nil {
 		return nil, err
 	}
-	if doubt := offered.doubt(list, scope.Region, image); doubt != "" {
-		return nil, &ecs.Error{
-			Action: actOffered, Scope: scope, Class: ecs.Contradicted, RequestID: clip(offered.RequestID, 64), Err: fmt.Errorf("the answer is not believed: %s", doubt),
-			Mend: "verdicts do without it; if it stays so, show it to the cloud's support",
-		}
+	if doubt := answer.doubt(scope.Region, image); doubt != "" {
+		return nil, notBelieved(actOffered, scope, answer.RequestID, "verdicts do without it", "the answer is not believed: %s", doubt)
 	}
-	return list.families, nil
+	return answer.list.families, nil
 }
 
 // wireOffered is an answer of DescribeImageSupportInstanceTypes.
@@ -51,10 +45,8 @@ type wireOffered struct {
 	NextToken     string
 	TotalCount    count
 	InstanceTypes jsontext.Value
+	list          *offeredList // what they come to
 }
-
-// wireOfferedTypes is the list in one.
-type wireOfferedTypes = maybe[struct{ InstanceType list[wireOfferedType] }]
 
 type wireOfferedType struct {
 	InstanceTypeID     string `json:"InstanceTypeId"`
@@ -94,37 +86,38 @@ var offerMembers = membersOf(anyKey,
 	}},
 )
 
-// read reads an answer and says what its list of types comes to.
-func (o *offers) read(body []byte) (answer wireOffered, list *offeredList, err error) {
+// read reads an answer.
+func (o *offers) read(body []byte) (answer wireOffered, err error) {
 	if !readWhole(new(pageReader), body, offerMembers, &answer) {
 		answer = wireOffered{}
 		if err := unmarshal(body, &answer); err != nil {
-			return answer, nil, err
+			return answer, err
 		}
 	}
 	text := listText{maphash.Bytes(listSeed, answer.InstanceTypes), len(answer.InstanceTypes)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if list = o.known[text]; list != nil {
-		return answer, list, nil
+	if answer.list = o.known[text]; answer.list != nil {
+		return answer, nil
 	}
-	var types wireOfferedTypes
-	if len(answer.InstanceTypes) > 0 {
+	var types maybe[struct{ InstanceType list[wireOfferedType] }]
+	if text.length > 0 {
 		if err := json.Unmarshal(answer.InstanceTypes, &types, spellings); err != nil {
-			return answer, nil, err
+			return answer, err
 		}
 	}
 	if o.known == nil || len(o.known) >= mostLists {
 		o.known = map[listText]*offeredList{}
 	}
-	list = listOf(types.v.InstanceType)
-	o.known[text] = list
-	return answer, list, nil
+	answer.list = listOf(types.v.InstanceType)
+	o.known[text] = answer.list
+	return answer, nil
 }
 
 // doubt says what speaks against an answer, besides its list of types: one about
 // something else, or only a part of one, says nothing of what it does not name.
-func (m *wireOffered) doubt(list *offeredList, region, image string) string {
+func (m *wireOffered) doubt(region, image string) string {
+	list := m.list
 	switch {
 	case m.ImageID != "" && m.ImageID != image:
 		return fmt.Sprintf("it is about image %q", clip(m.ImageID, 60))
@@ -188,12 +181,9 @@ const systemImagePages = 3
 func (c *Client) SystemImages(ctx context.Context, scope ecs.Scope, arch string) ([]ecs.Image, error) {
 	var out []ecs.Image
 	for page := 1; page <= systemImagePages; page++ {
-		req := ecsRequest(actImages, "RegionId", scope.Region, "ImageOwnerAlias", "system", "Architecture", arch, "Status", "Available", "PageNumber", fmt.Sprint(page), "PageSize", "100")
-		var got *imageListing
-		if err := c.doAside(ctx, scope, req, func(body []byte) (err error) {
-			got, err = decodeImages(body, scope.Region)
-			return err
-		}); err != nil {
+		req := asideRequest(actImages, "RegionId", scope.Region, "ImageOwnerAlias", "system", "Architecture", arch, "Status", "Available", "PageNumber", strconv.Itoa(page), "PageSize", "100")
+		got, err := c.listImages(ctx, scope, req)
+		if err != nil {
 			return nil, err
 		}
 		for _, img := range got.images { // what a server makes of filters is its own affair

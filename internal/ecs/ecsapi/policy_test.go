@@ -67,7 +67,7 @@ func TestTheSimulatorKnowsEveryAction(t *testing.T) {
 			version = v
 		}
 		req := newRequest(version, a.Name)
-		err := c.do(t.Context(), scope, req, func([]byte) error { return nil })
+		_, err := ask(t.Context(), c, scope, req, unread)
 		if e, _ := errors.AsType[*ecs.Error](err); e != nil && (e.Code == "InvalidAction.NotFound" || e.Class == ecs.Permission) {
 			t.Errorf("the simulator does not answer %s: give it a row in internal/ecs/ecssim/actions.go (%v)", a.Name, err)
 		}
@@ -140,7 +140,7 @@ func TestActionsListsWhatTheCodeCalls(t *testing.T) {
 				if !ok {
 					return true
 				}
-				at, ok := map[string]int{"newRequest": 1, "ecsRequest": 0}[id.Name]
+				at, ok := map[string]int{"newRequest": 1, "ecsRequest": 0, "asideRequest": 0}[id.Name]
 				if !ok {
 					return true
 				}
@@ -148,7 +148,7 @@ func TestActionsListsWhatTheCodeCalls(t *testing.T) {
 				switch {
 				case !ok:
 					t.Errorf("%s: %s without a constant", name, id.Name)
-				case arg.Name != "action": // that of ecsRequest, which passes it on
+				case arg.Name != "action": // that of ecsRequest and asideRequest, which pass it on
 					used[arg.Name] = true
 				}
 			}

@@ -110,9 +110,11 @@ func (s *Saved) answer(object []byte, keys present) (err error) {
 		}
 	}
 	if keys.any("InstanceTypes") {
-		s.Types, _, err = decodeTypes(object)
+		page, err := decoding((*wireTypes).page)(object)
+		s.Types = page.types
+		return err
 	}
-	return err
+	return nil
 }
 
 func (s *Saved) add(wireInstance *wireInstance) {

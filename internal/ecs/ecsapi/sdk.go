@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,8 +25,13 @@ import (
 type request struct {
 	action  string
 	version string
-	query   map[string]*string
-	asked   time.Time // when it was last sent, which is after any wait for the limiter
+	query   map[string]string
+	// aside says that nothing but evidence hangs on the call: its failures do
+	// not count against the scope, which is listed all the same.
+	aside bool
+	// expected is a code that is the good answer (dry runs).
+	expected string
+	asked    time.Time // when it was last sent, which is after any wait for the limiter
 }
 
 const (
@@ -33,15 +40,41 @@ const (
 	rdVersion  = "2020-03-31" // resource directory
 )
 
-// set adds a parameter.
-func (r *request) set(key, value string) {
-	if r.query == nil {
-		r.query = make(map[string]*string, 8)
-	}
-	r.query[key] = &value
+// newRequest is a call of an action; pairs are names of parameters, each with its value
+// behind it.
+func newRequest(version, action string, pairs ...string) *request {
+	req := &request{action: action, version: version, query: make(map[string]string, 8)}
+	req.set(pairs...)
+	return req
 }
 
-func newRequest(version, action string) *request { return &request{action: action, version: version} }
+// ecsRequest is a call of an action of ECS.
+func ecsRequest(action string, pairs ...string) *request {
+	return newRequest(ecsVersion, action, pairs...)
+}
+
+// asideRequest is one for evidence that a scan does without.
+func asideRequest(action string, pairs ...string) *request {
+	req := ecsRequest(action, pairs...)
+	req.aside = true
+	return req
+}
+
+// set adds parameters. One without a value is left out.
+func (r *request) set(pairs ...string) {
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			r.query[pair[0]] = pair[1]
+		}
+	}
+}
+
+// setEach adds the values of a parameter that may be there many times.
+func (r *request) setEach(name string, values []string) {
+	for i, value := range values {
+		r.set(name+"."+strconv.Itoa(i+1), value)
+	}
+}
 
 // signer signs requests to one endpoint and sends them through the guard. The SDK's
 // client does both with a twentieth of a scan's CPU beside: it prints the stack of the
@@ -87,7 +120,7 @@ var canonical = strings.NewReplacer("+", "%20", "*", "%2A")
 func (s *signer) signed(ctx context.Context, request *request, keys *Keys) (*http.Request, error) {
 	values := make(url.Values, len(request.query))
 	for key, value := range request.query {
-		values[key] = []string{*value}
+		values[key] = []string{value}
 	}
 	query := values.Encode()
 	call, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+query, http.NoBody)

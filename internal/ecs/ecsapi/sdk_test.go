@@ -28,12 +28,8 @@ func TestRequestsAreThoseOfTheSDKsClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		req := newRequest(ecsVersion, actInstances)
-		req.set("RegionId", "cn-hangzhou")
-		req.set("Filter.1.Value", "2020-01-02T03:04Z")
-		req.set("NextToken", "a+b/c=* ~é")
-		req.set("InstanceIds", `["i-1","i-2"]`)
-		if err := c.do(t.Context(), testScope, req, func([]byte) error { return nil }); err != nil {
+		req := ecsRequest(actInstances, "RegionId", "cn-hangzhou", "Filter.1.Value", "2020-01-02T03:04Z", "NextToken", "a+b/c=* ~é", "InstanceIds", `["i-1","i-2"]`)
+		if _, err := ask(t.Context(), c, testScope, req, unread); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		ours := server.request()
@@ -50,7 +46,7 @@ func TestRequestsAreThoseOfTheSDKsClient(t *testing.T) {
 		}
 		params := new(openapi.Params).SetAction(actInstances).SetVersion(ecsVersion).SetProtocol("HTTPS").SetPathname("/").SetMethod("POST").
 			SetAuthType("AK").SetStyle("RPC").SetReqBodyType("formData").SetBodyType("json")
-		if _, err := client.CallApi(params, &openapi.OpenApiRequest{Query: req.query}, &dara.RuntimeOptions{}); err != nil {
+		if _, err := client.CallApi(params, &openapi.OpenApiRequest{Query: pointers(req.query)}, &dara.RuntimeOptions{}); err != nil {
 			t.Fatalf("%s: the SDK's client: %v", name, err)
 		}
 
@@ -68,11 +64,9 @@ func TestRequestsAreThoseOfTheSDKsClient(t *testing.T) {
 func TestSignaturesAreThoseOfTheSDK(t *testing.T) {
 	for name, token := range map[string]string{"long-lived keys": "", "temporary keys": " token+/= "} {
 		keys := &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret"), SecurityToken: NewSecret(token)}
-		req := newRequest(ecsVersion, actInstances)
-		for key, value := range map[string]string{
+		req := ecsRequest(actInstances)
+		req.query = map[string]string{
 			"RegionId": "cn-hangzhou", "Filter.1.Value": "2020-01-02T03:04Z", "Filter.10.Key": "", "NextToken": "a+b/c=* ~\u00e9\u4e91%7E", "InstanceIds": `["i-1","i-2"]`,
-		} {
-			req.set(key, value)
 		}
 		call, err := newSigner(nil, endpoint{host: "ecs.example.com"}, "shenscan/test").signed(t.Context(), req, keys)
 		if err != nil {
@@ -83,12 +77,21 @@ func TestSignaturesAreThoseOfTheSDK(t *testing.T) {
 			headers[key] = &values[0]
 		}
 		delete(headers, "Authorization")
-		unsigned := &dara.Request{Method: new(http.MethodPost), Pathname: new("/"), Headers: headers, Query: req.query}
+		unsigned := &dara.Request{Method: new(http.MethodPost), Pathname: new("/"), Headers: headers, Query: pointers(req.query)}
 		right := openapiutil.GetAuthorization(unsigned, new(signatureAlgorithm), &emptyPayload, new("testid"), new("testsecret"))
 		if got := call.Header["Authorization"][0]; got != *right {
 			t.Errorf("%s: the signature is\n%s\nthe SDK's is\n%s", name, got, *right)
 		}
 	}
+}
+
+// pointers is a query as the SDK takes one.
+func pointers(query map[string]string) map[string]*string {
+	out := map[string]*string{}
+	for key, value := range query {
+		out[key] = &value
+	}
+	return out
 }
 
 // withoutNews returns the headers without what is new in each request: its time,

@@ -13,22 +13,9 @@ const maxZones = 200
 
 // Stock implements ecs.API.
 func (c *Client) Stock(ctx context.Context, scope ecs.Scope, stockQuery ecs.StockQuery) ([]ecs.ZoneStock, error) {
-	req := ecsRequest(actStock, "RegionId", scope.Region, "DestinationResource", "InstanceType", "ResourceType", "instance", "IoOptimized", "optimized")
-	if stockQuery.ChargeType != "" {
-		req.set("InstanceChargeType", stockQuery.ChargeType)
-	}
-	if stockQuery.Zone != "" {
-		req.set("ZoneId", stockQuery.Zone)
-	}
-	var out []ecs.ZoneStock
-	err := c.do(ctx, scope, req, func(body []byte) (err error) {
-		out, err = decodeStock(body)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	req := ecsRequest(actStock, "RegionId", scope.Region, "DestinationResource", "InstanceType", "ResourceType", "instance", "IoOptimized", "optimized",
+		"InstanceChargeType", stockQuery.ChargeType, "ZoneId", stockQuery.Zone)
+	return ask(ctx, c, scope, req, decoding((*wireStock).zones))
 }
 
 // wireStock is an answer of DescribeAvailableResource.
@@ -50,11 +37,7 @@ type wireStock struct {
 	}]
 }
 
-func decodeStock(body []byte) ([]ecs.ZoneStock, error) {
-	var m wireStock
-	if err := unmarshal(body, &m); err != nil {
-		return nil, err
-	}
+func (m *wireStock) zones() ([]ecs.ZoneStock, error) {
 	zones := m.AvailableZones.v.AvailableZone
 	if zones == nil && m.RequestID == "" { // a region that sells nothing names no zones
 		return nil, missing("AvailableZones.AvailableZone")

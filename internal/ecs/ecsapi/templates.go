@@ -21,12 +21,9 @@ func (c *Client) LaunchTemplates(ctx context.Context, scope ecs.Scope) (*ecs.Lau
 	out := &ecs.LaunchTemplates{}
 	seen := map[string]bool{}
 	for page := 1; len(out.List) < ecs.MaxTemplates; page++ {
-		req := ecsRequest(actTemplates, "RegionId", scope.Region, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(templatePage))
-		var got wireTemplates
-		if err := c.doAside(ctx, scope, req, func(body []byte) error {
-			got = wireTemplates{}
-			return unmarshal(body, &got)
-		}); err != nil {
+		req := asideRequest(actTemplates, "RegionId", scope.Region, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(templatePage))
+		got, err := ask(ctx, c, scope, req, asItIs[wireTemplates])
+		if err != nil {
 			return nil, err
 		}
 		more, err := got.addTo(out, seen, scope)
@@ -42,17 +39,20 @@ func (c *Client) LaunchTemplates(ctx context.Context, scope ecs.Scope) (*ecs.Lau
 
 // addTo adds an answer to the list; more says that another may bring others.
 func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, scope ecs.Scope) (more bool, err error) {
+	doubt := func(format string, args ...any) error {
+		return badTemplates(actTemplates, scope, m.RequestID, format, args...)
+	}
 	if !m.Sets.there && !m.TotalCount.said {
-		return false, badTemplates(actTemplates, scope, m.RequestID, "it has neither a list nor a count")
+		return false, doubt("it has neither a list nor a count")
 	}
 	before, rows := len(out.List), m.Sets.v.Set
 	for i := range rows {
 		row := &rows[i]
 		switch {
 		case !sendableImage(row.ID): // ids of launch templates are made of the same characters
-			return false, badTemplates(actTemplates, scope, m.RequestID, fmt.Sprintf("%q is no id of a launch template", clip(row.ID, 60)))
+			return false, doubt("%q is no id of a launch template", clip(row.ID, 60))
 		case row.Default.n < 1 || row.Latest.n < row.Default.n:
-			return false, badTemplates(actTemplates, scope, m.RequestID, fmt.Sprintf("launch template %s has the default version %d and the latest %d", row.ID, row.Default.n, row.Latest.n))
+			return false, doubt("launch template %s has the default version %d and the latest %d", row.ID, row.Default.n, row.Latest.n)
 		case seen[row.ID] || len(out.List) == ecs.MaxTemplates:
 			continue
 		}
@@ -82,16 +82,16 @@ func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template
 	if !sendableImage(template) || len(numbers) == 0 || len(numbers) > maxVersions {
 		return nil, badRequest(actVersions, scope, fmt.Errorf("%d versions of %q cannot be asked for", len(numbers), clip(template, 60)))
 	}
-	req := ecsRequest(actVersions, "RegionId", scope.Region, "LaunchTemplateId", template, "PageSize", strconv.Itoa(templatePage))
+	req := asideRequest(actVersions, "RegionId", scope.Region, "LaunchTemplateId", template, "PageSize", strconv.Itoa(templatePage))
 	for i, number := range numbers {
 		req.set("LaunchTemplateVersion."+strconv.Itoa(i+1), strconv.FormatInt(number, 10))
 	}
-	var got wireVersions
-	if err := c.doAside(ctx, scope, req, func(body []byte) error {
-		got = wireVersions{}
-		return unmarshal(body, &got)
-	}); err != nil {
+	got, err := ask(ctx, c, scope, req, asItIs[wireVersions])
+	if err != nil {
 		return nil, err
+	}
+	doubt := func(format string, args ...any) error {
+		return badTemplates(actVersions, scope, got.RequestID, format, args...)
 	}
 	images := map[int64]string{}
 	for _, row := range got.Sets.v.Set {
@@ -100,11 +100,11 @@ func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template
 		had, twice := images[number]
 		switch {
 		case row.Template != "" && row.Template != template:
-			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("it is about launch template %q", clip(row.Template, 60)))
+			return nil, doubt("it is about launch template %q", clip(row.Template, 60))
 		case image != "" && !sendableImage(image):
-			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("version %d of launch template %s starts %q, which is no image", number, template, clip(image, 60)))
+			return nil, doubt("version %d of launch template %s starts %q, which is no image", number, template, clip(image, 60))
 		case twice && had != image:
-			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("version %d of launch template %s stands in it twice, with two images", number, template))
+			return nil, doubt("version %d of launch template %s stands in it twice, with two images", number, template)
 		case !row.Data.there:
 			continue // it says that there is a version, and not what it starts
 		}
@@ -114,7 +114,7 @@ func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template
 	for i, number := range numbers {
 		image, there := images[number]
 		if !there {
-			return nil, badTemplates(actVersions, scope, got.RequestID, fmt.Sprintf("it lacks version %d of launch template %s", number, template))
+			return nil, doubt("it lacks version %d of launch template %s", number, template)
 		}
 		out[i] = ecs.TemplateVersion{Number: number, Image: image}
 	}
@@ -136,11 +136,8 @@ type wireVersions struct {
 }
 
 // badTemplates is an answer that cannot be believed.
-func badTemplates(action string, scope ecs.Scope, requestID, why string) error {
-	return &ecs.Error{
-		Action: action, Scope: scope, Class: ecs.Contradicted, RequestID: clip(requestID, 64), Err: fmt.Errorf("the answer is not believed: %s", why),
-		Mend: "verdicts are not touched by it; if it stays so, show it to the cloud's support",
-	}
+func badTemplates(action string, scope ecs.Scope, requestID, format string, args ...any) error {
+	return notBelieved(action, scope, requestID, "verdicts are not touched by it", "the answer is not believed: "+format, args...)
 }
 
 // checkTemplates reads one launch template and its default version, if there is
