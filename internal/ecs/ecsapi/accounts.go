@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 )
@@ -43,14 +44,14 @@ const retiredFor = 6 * time.Hour
 type identity struct {
 	account Account
 	ring    *keyring
-	asking  ctxLock // held by the one caller who learns it
+	asking  *semaphore.Weighted // held by the one caller who learns it
 
 	mu sync.Mutex
 	id string // "" until it is learnt
 }
 
 func firstAccounts(client *Client) *AccountSet {
-	base := &identity{account: Account{Name: ecs.BaseCredentials}, asking: newCtxLock()}
+	base := &identity{account: Account{Name: ecs.BaseCredentials}, asking: semaphore.NewWeighted(1)}
 	switch {
 	case client.o.Base != nil:
 		base.ring = newKeyring(static(*client.o.Base), client.o.Logger)
@@ -66,7 +67,7 @@ func firstAccounts(client *Client) *AccountSet {
 func newAccounts(c *Client, base *identity, list []Account, directory Directory, exclude []string, before *AccountSet) *AccountSet {
 	accountSet := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
 	for _, acc := range list {
-		known := &identity{account: acc, id: acc.id(), asking: newCtxLock()}
+		known := &identity{account: acc, id: acc.id(), asking: semaphore.NewWeighted(1)}
 		if before != nil {
 			if i := slices.IndexFunc(before.known, func(k *identity) bool { return k.account == acc }); i >= 0 {
 				known = before.known[i]
@@ -120,7 +121,7 @@ func (a *AccountSet) make(acc Account) *keyring {
 	if acc.RoleARN == "" {
 		return base
 	}
-	orDefault(&acc.SessionName, "shenscan")
+	acc.SessionName = cmp.Or(acc.SessionName, "shenscan")
 	return newKeyring(&role{c: a.c, base: base, account: acc, duration: a.c.o.SessionDuration}, a.c.o.Logger.With("account", acc.name()))
 }
 
@@ -181,10 +182,10 @@ func accountID(s string) bool {
 
 // whoami learns, once, which account credentials belong to.
 func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) {
-	if err := who.asking.take(ctx); err != nil {
+	if err := who.asking.Acquire(ctx, 1); err != nil {
 		return "", err
 	}
-	defer who.asking.give()
+	defer who.asking.Release(1)
 	who.mu.Lock()
 	id := who.id
 	who.mu.Unlock()

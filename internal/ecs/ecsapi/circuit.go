@@ -73,21 +73,25 @@ type circuitKey struct {
 	aside bool
 }
 
-// circuits are those of all scopes.
-type circuits struct {
-	o  *Options
+// kept are values that are each made when they are first asked for.
+type kept[K comparable, V any] struct {
+	make func(K) V
+
 	mu sync.Mutex
-	m  map[circuitKey]*circuit
+	m  map[K]V
 }
 
-// get returns the circuit breaker of a key, which is made at its first request.
-func (cs *circuits) get(circuitKey circuitKey) *circuit {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	c := cs.m[circuitKey]
-	if c == nil {
-		c = &circuit{after: cs.o.CircuitAfter, pause: cs.o.CircuitPause}
-		cs.m[circuitKey] = c
+func keep[K comparable, V any](create func(K) V) *kept[K, V] {
+	return &kept[K, V]{make: create, m: map[K]V{}}
+}
+
+func (k *kept[K, V]) get(key K) V {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	value, there := k.m[key]
+	if !there {
+		value = k.make(key)
+		k.m[key] = value
 	}
-	return c
+	return value
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,8 @@ type Client struct {
 	fixed    *endpoint // Options.Endpoint
 	sts      endpoint
 	limits   *limiter
-	circuits circuits
+	circuits *kept[circuitKey, *circuit]
+	signers  *kept[endpoint, *signer]
 	accounts atomic.Pointer[AccountSet]
 	// throttled holds the headers of the last answer that was throttled.
 	throttled atomic.Pointer[http.Header]
@@ -33,7 +33,6 @@ type Client struct {
 	offers    offers
 
 	mu        sync.Mutex
-	signers   map[string]*signer   // by endpoint
 	endpoints map[ecs.Scope]string // hosts that DescribeRegions or the SDK named
 	regions   map[string]bool      // that DescribeRegions named
 }
@@ -52,11 +51,11 @@ func New(options Options) (*Client, error) {
 	options.fill()
 	client := &Client{
 		o:         options,
-		signers:   map[string]*signer{},
 		endpoints: map[ecs.Scope]string{}, regions: map[string]bool{},
 	}
 	client.limits = newLimiter(&client.o)
-	client.circuits = circuits{o: &client.o, m: map[circuitKey]*circuit{}}
+	client.circuits = keep(func(circuitKey) *circuit { return &circuit{after: options.CircuitAfter, pause: options.CircuitPause} })
+	client.signers = keep(func(ep endpoint) *signer { return newSigner(client.guard, ep, options.UserAgent) })
 	policy := dialPolicy{private: options.VPC, fakeIP: options.FakeIP}
 	var err error
 	sts := "sts.aliyuncs.com"
@@ -129,18 +128,6 @@ func (c *Client) endpointOf(scope ecs.Scope) (endpoint, error) {
 
 // maxEndpoints bounds what is remembered of scopes that a message named.
 const maxEndpoints = 10000
-
-func (c *Client) signer(ep endpoint) *signer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := ep.protocol() + "://" + ep.host
-	s := c.signers[key]
-	if s == nil {
-		s = newSigner(c.guard, ep, c.o.UserAgent)
-		c.signers[key] = s
-	}
-	return s
-}
 
 // call is one call with its retries.
 type call struct {
@@ -216,7 +203,7 @@ func (c *Client) at(ctx context.Context, ep endpoint, call call) error {
 	if last := cb.allow(time.Now()); last != nil {
 		return &ecs.Error{Action: call.req.action, Scope: call.scope, Class: ecs.ClassOf(last), Err: fmt.Errorf("%w, the last: %w", ErrGivenUp, last)}
 	}
-	call.c, call.signer, call.started = c, c.signer(ep), time.Now()
+	call.c, call.signer, call.started = c, c.signers.get(ep), time.Now()
 	// Full jitter: anything up to the interval, which doubles.
 	call.bo = &backoff.ExponentialBackOff{InitialInterval: c.o.BackoffBase / 2, MaxInterval: c.o.BackoffMax / 2, Multiplier: 2, RandomizationFactor: 1}
 	err := call.run(ctx)
@@ -419,9 +406,4 @@ func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, agai
 		return 0, false
 	}
 	return wait, true
-}
-
-// jitter is anything from half of d to one and a half.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + time.Duration(rand.Int64N(int64(d)+1))
 }

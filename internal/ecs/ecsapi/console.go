@@ -21,7 +21,7 @@ func (c *Client) ConsoleOutput(ctx context.Context, scope ecs.Scope, id string) 
 	return ask(ctx, c, scope, req, decoding(func(answer *wireConsole) (ecs.Console, error) { return answer.of(id) }))
 }
 
-// wireConsole is an answer of GetInstanceConsoleOutput.
+// wireConsole is an answer with a log.
 type wireConsole struct {
 	InstanceID                    string `json:"InstanceId"`
 	ConsoleOutput, LastUpdateTime string

@@ -40,56 +40,16 @@ type exchange struct {
 	err    error         // why there is no answer
 }
 
-// release gives the body back for use by another call.
+// bodies are read buffers: a page of 100 instances is 300 KB.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// release gives the body back for use by another call. A rare giant is not kept.
 func (x *exchange) release() {
-	if x.body != nil {
-		bodies.put(x.body)
-		x.body = nil
+	if x.body != nil && x.body.Cap() <= 1<<20 {
+		x.body.Reset()
+		bodies.Put(x.body)
 	}
-}
-
-// bodyPool keeps read buffers: a page of 100 instances is 300 KB. A few are
-// kept for good: a sync.Pool alone loses at every other collection of garbage
-// what is not in use just then, and a new buffer is cleared before it is read
-// into.
-type bodyPool struct {
-	mu   sync.Mutex
-	few  []*bytes.Buffer // the last one, still in a cache of the processor, is used first
-	more sync.Pool
-}
-
-const fewBodies = 8
-
-var bodies bodyPool
-
-// get returns a buffer, with room for n bytes if it is a new one.
-func (b *bodyPool) get(size int) *bytes.Buffer {
-	b.mu.Lock()
-	if last := len(b.few) - 1; last >= 0 {
-		buffer := b.few[last]
-		b.few = b.few[:last]
-		b.mu.Unlock()
-		return buffer
-	}
-	b.mu.Unlock()
-	if v, ok := b.more.Get().(*bytes.Buffer); ok {
-		return v
-	}
-	return bytes.NewBuffer(make([]byte, 0, size))
-}
-
-func (b *bodyPool) put(buffer *bytes.Buffer) {
-	if buffer.Cap() > 1<<20 { // a rare giant is not kept
-		return
-	}
-	buffer.Reset()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.few) < fewBodies {
-		b.few = append(b.few, buffer)
-	} else {
-		b.more.Put(buffer)
-	}
+	x.body = nil
 }
 
 // guard is the HTTP client that everything is sent through.
@@ -277,21 +237,19 @@ func (g *guard) read(resp *http.Response, exchange *exchange) error {
 	if n := resp.ContentLength; n > 0 {
 		room = int(n) + bytes.MinRead + padding
 	}
-	buf := bodies.get(room)
-	buf.Grow(room)
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, g.maxBody+1))
-	if err == nil && n > g.maxBody {
+	body := bodies.Get().(*bytes.Buffer)
+	body.Grow(room)
+	n, err := body.ReadFrom(io.LimitReader(resp.Body, g.maxBody+1))
+	switch exchange.body = body; {
+	case err == nil && n > g.maxBody:
 		err = fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
-	}
-	if err == nil && n == 0 {
+	case err == nil && n == 0:
 		err = errEmpty
 	}
 	if err != nil {
-		bodies.put(buf)
-		return err
+		exchange.release()
 	}
-	exchange.body = buf
-	return nil
+	return err
 }
 
 func isJSON(contentType string) bool {

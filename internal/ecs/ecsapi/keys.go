@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aliyun/credentials-go/credentials"
+	"golang.org/x/sync/semaphore"
 )
 
 // lease are keys and how long they are good for.
@@ -39,7 +40,7 @@ type keyring struct {
 	// identify asks whose keys are; nil where they cannot become another account's.
 	identify func(ctx context.Context, keys *Keys) (account string, err error)
 
-	fetching ctxLock // held by the one caller who renews
+	fetching *semaphore.Weighted // held by the one caller who renews
 
 	mu      sync.Mutex
 	cur     *Keys
@@ -50,7 +51,7 @@ type keyring struct {
 }
 
 func newKeyring(src source, log *slog.Logger) *keyring {
-	return &keyring{src: src, log: log, fetching: newCtxLock()}
+	return &keyring{src: src, log: log, fetching: semaphore.NewWeighted(1)}
 }
 
 // get returns keys that are good for the next call.
@@ -62,13 +63,13 @@ func (k *keyring) get(ctx context.Context) (*Keys, error) {
 	}
 	usable := cur != nil && (expires.IsZero() || now.Before(expires))
 	if usable {
-		if !k.fetching.tryTake() { // somebody else renews: the old ones serve
+		if !k.fetching.TryAcquire(1) { // somebody else renews: the old ones serve
 			return cur, nil
 		}
-	} else if err := k.fetching.take(ctx); err != nil {
+	} else if err := k.fetching.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer k.fetching.give()
+	defer k.fetching.Release(1)
 	if c, renew, _ := k.state(); c != nil && time.Now().Before(renew) {
 		return c, nil // another caller renewed while this one waited
 	}
@@ -274,28 +275,3 @@ func askChain(cred credentials.Credential, create func() (credentials.Credential
 	}
 	return cred, granted, nil
 }
-
-// ctxLock is a lock that is waited for no longer than a context lasts.
-type ctxLock chan struct{}
-
-func newCtxLock() ctxLock { return make(ctxLock, 1) }
-
-func (l ctxLock) take(ctx context.Context) error {
-	select {
-	case l <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l ctxLock) tryTake() bool {
-	select {
-	case l <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (l ctxLock) give() { <-l }

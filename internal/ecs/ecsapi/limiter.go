@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/semaphore"
 )
 
 // ErrConflict is what Shared.Store returns when the revision is not the
@@ -39,7 +42,7 @@ type bucket struct {
 	notify  func(rate float64)
 	log     *slog.Logger
 
-	leasing ctxLock // held by the one caller that is reserving slots
+	leasing *semaphore.Weighted // held by the one caller that is reserving slots
 
 	mu     sync.Mutex
 	local  rateState
@@ -61,7 +64,7 @@ type bucket struct {
 }
 
 func newBucket(key string, b rateBounds, shared Shared, penalty int, notify func(float64), log *slog.Logger) *bucket {
-	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: newCtxLock(), shut: make(chan struct{})}
+	return &bucket{key: key, bounds: b, shared: shared, penalty: float64(penalty), notify: notify, log: log, wanted: 1, leasing: semaphore.NewWeighted(1), shut: make(chan struct{})}
 }
 
 // grant permits one call. Its epoch and start tell later whether an answer
@@ -169,10 +172,10 @@ func (b *bucket) slot(ctx context.Context) (time.Time, uint64, error) {
 	if at, epoch, ok, _ := b.leased(); ok {
 		return at, epoch, nil
 	}
-	if err := b.leasing.take(ctx); err != nil {
+	if err := b.leasing.Acquire(ctx, 1); err != nil {
 		return time.Time{}, 0, err
 	}
-	defer b.leasing.give()
+	defer b.leasing.Release(1)
 	if at, epoch, ok, _ := b.leased(); ok { // the caller before this one leased
 		return at, epoch, nil
 	}
@@ -299,11 +302,12 @@ func (b *bucket) goAlone(ctx context.Context, err error) {
 func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rateState, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	for try := 0; ; try++ {
+	pauses := &backoff.ExponentialBackOff{InitialInterval: time.Millisecond, MaxInterval: 32 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.5}
+	return backoff.Retry(ctx, func() (rateState, error) {
 		var state rateState
 		raw, rev, err := b.shared.Load(ctx, b.key)
 		if err != nil {
-			return state, err
+			return state, backoff.Permanent(err)
 		}
 		if len(raw) > 0 && json.Unmarshal(raw, &state) != nil {
 			state = rateState{} // not a state that this version reads: start from the configured rate
@@ -311,20 +315,14 @@ func (b *bucket) update(ctx context.Context, change func(*rateState) bool) (rate
 		if !change(&state) {
 			return state, nil
 		}
-		raw, err = json.Marshal(state)
-		if err != nil {
-			return state, err
+		if raw, err = json.Marshal(state); err != nil {
+			return state, backoff.Permanent(err)
 		}
-		if err = b.shared.Store(ctx, b.key, raw, rev); err == nil {
-			return state, nil
+		if err = b.shared.Store(ctx, b.key, raw, rev); err != nil && !errors.Is(err, ErrConflict) {
+			err = backoff.Permanent(err)
 		}
-		if !errors.Is(err, ErrConflict) || try == 15 {
-			return state, err
-		}
-		if err := sleepUntil(ctx, time.Now().Add(jitter(time.Millisecond<<min(try, 5)))); err != nil {
-			return state, err
-		}
-	}
+		return state, err
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(16), backoff.WithMaxElapsedTime(0))
 }
 
 // succeeded counts a good answer. One to a call that started after a refused call
@@ -414,38 +412,28 @@ func (b *bucket) show(rate float64) {
 // limiter has a bucket for each action of an account in a region, and one for
 // each account as a whole.
 type limiter struct {
-	o  *Options
-	mu sync.Mutex
-	m  map[limitKey]*bucket
+	o *Options
+	*kept[limitKey, *bucket]
 }
 
 // limitKey names a bucket; without region and action it is the account's.
 type limitKey struct{ account, region, action string }
 
-func newLimiter(o *Options) *limiter { return &limiter{o: o, m: map[limitKey]*bucket{}} }
-
-func (l *limiter) get(limitKey limitKey) *bucket {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bucket := l.m[limitKey]
-	if bucket == nil {
-		bounds := rateBounds{start: l.o.StartRate, min: l.o.MinRate}
-		if l.o.MaxRate > 0 {
-			bounds.start = min(bounds.start, l.o.MaxRate)
-			bounds.min = min(bounds.min, l.o.MaxRate)
+func newLimiter(o *Options) *limiter {
+	return &limiter{o, keep(func(key limitKey) *bucket {
+		bounds := rateBounds{start: o.StartRate, min: o.MinRate, longest: o.ThrottleWait}
+		if o.MaxRate > 0 {
+			bounds.start, bounds.min = min(bounds.start, o.MaxRate), min(bounds.min, o.MaxRate)
 		}
-		bounds.longest = l.o.ThrottleWait
-		if limitKey.action == "" {
-			bounds = rateBounds{start: l.o.MaxRate, min: l.o.MaxRate, fixed: true}
+		if key.action == "" {
+			bounds = rateBounds{start: o.MaxRate, min: o.MaxRate, fixed: true}
 		}
-		bucket = newBucket(limitKey.String(), bounds, l.o.Shared, l.o.SharedPenalty, func(r float64) {
-			if limitKey.action != "" {
-				l.o.Observer.Rate(limitKey.account, limitKey.region, limitKey.action, r)
+		return newBucket(key.String(), bounds, o.Shared, o.SharedPenalty, func(rate float64) {
+			if key.action != "" {
+				o.Observer.Rate(key.account, key.region, key.action, rate)
 			}
-		}, l.o.Logger)
-		l.m[limitKey] = bucket
-	}
-	return bucket
+		}, o.Logger)
+	})}
 }
 
 // String is the key of the bucket's state in a Shared.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -169,39 +170,15 @@ func DefaultOptions() Options {
 	}
 }
 
-func orDefault[T comparable](value *T, def T) {
-	var zero T
-	if *value == zero {
-		*value = def
-	}
-}
-
+// fill sets the fields that are absent.
 func (o *Options) fill() {
-	options := DefaultOptions()
-	orDefault(&o.HomeRegion, options.HomeRegion)
-	orDefault(&o.SessionDuration, options.SessionDuration)
-	orDefault(&o.Timeout, options.Timeout)
-	orDefault(&o.ConnectTimeout, options.ConnectTimeout)
-	orDefault(&o.MaxBody, options.MaxBody)
-	orDefault(&o.Concurrency, options.Concurrency)
-	orDefault(&o.MaxAttempts, options.MaxAttempts)
-	orDefault(&o.MaxRetryTime, options.MaxRetryTime)
-	orDefault(&o.BackoffBase, options.BackoffBase)
-	orDefault(&o.BackoffMax, options.BackoffMax)
-	orDefault(&o.MaxThrottles, options.MaxThrottles)
-	orDefault(&o.MaxThrottled, options.MaxThrottled)
-	orDefault(&o.ThrottleWait, options.ThrottleWait)
-	orDefault(&o.CircuitAfter, options.CircuitAfter)
-	orDefault(&o.CircuitPause, options.CircuitPause)
-	orDefault(&o.StartRate, options.StartRate)
-	orDefault(&o.MinRate, options.MinRate)
-	orDefault(&o.SharedPenalty, options.SharedPenalty)
-	orDefault(&o.UserAgent, options.UserAgent)
-	orDefault(&o.Observer, options.Observer)
-	orDefault(&o.Logger, options.Logger)
-	if o.MinRate > o.StartRate {
-		o.MinRate = o.StartRate
+	given, defaults := reflect.ValueOf(o).Elem(), reflect.ValueOf(DefaultOptions())
+	for i := range given.NumField() {
+		if given.Field(i).IsZero() {
+			given.Field(i).Set(defaults.Field(i))
+		}
 	}
+	o.MinRate = min(o.MinRate, o.StartRate)
 }
 
 var (

@@ -3,7 +3,6 @@ package ecsapi
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
@@ -78,9 +76,8 @@ func (r *request) setEach(name string, values []string) {
 
 // signer signs requests to one endpoint and sends them through the guard. The SDK's
 // client does both with a twentieth of a scan's CPU beside: it prints the stack of the
-// goroutine into every nonce and makes parts of a log line that nobody reads, and its
-// function that signs makes maps of what is known to be in order. Tests hold what is
-// sent against what the SDK's client sends, and the signature against its function.
+// goroutine into every nonce and makes parts of a log line that nobody reads. Of the SDK
+// the function that signs is used; a test holds what is sent against what its client sends.
 type signer struct {
 	guard                *guard
 	url, host, userAgent string
@@ -106,55 +103,37 @@ func sdkEndpoint(region string, vpc bool) (string, error) {
 const signatureAlgorithm = "ACS3-HMAC-SHA256"
 
 // emptyPayload is the hash of the body of a request, which is none.
-var emptyPayload = hexHash("")
-
-func hexHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
+var emptyPayload = func() string {
+	sum := sha256.Sum256(nil)
 	return hex.EncodeToString(sum[:])
-}
-
-// canonical turns a query as url.Values spells it into what is signed.
-var canonical = strings.NewReplacer("+", "%20", "*", "%2A")
+}()
 
 // signed is the request with the headers of the API and the signature over them.
 func (s *signer) signed(ctx context.Context, request *request, keys *Keys) (*http.Request, error) {
-	values := make(url.Values, len(request.query))
+	values, query := url.Values{}, map[string]*string{}
 	for key, value := range request.query {
-		values[key] = []string{value}
+		values.Set(key, value)
+		query[key] = &value
 	}
-	query := values.Encode()
-	call, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+query, http.NoBody)
+	call, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+values.Encode(), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	call.Header = make(http.Header, 12)
-	names, lines := make([]string, 0, 8), make([]string, 0, 8)
-	sign := func(name, value string) {
-		names, lines = append(names, name), append(lines, name+":"+strings.TrimSpace(value)+"\n")
-		if name != "host" { // which the URL says
-			call.Header[name] = []string{value}
-		}
+	headers := map[string]*string{
+		"host": &s.host, "x-acs-action": &request.action, "x-acs-content-sha256": &emptyPayload, "x-acs-date": new(time.Now().UTC().Format(time.RFC3339)),
+		"x-acs-signature-nonce": new(rand.Text()), "x-acs-version": &request.version,
 	}
-	// In the order of their names, as they are signed.
-	sign("host", s.host)
+	id := keys.AccessKeyID.reveal()
 	if !keys.SecurityToken.Empty() {
-		sign("x-acs-accesskey-id", keys.AccessKeyID.reveal())
+		headers["x-acs-accesskey-id"], headers["x-acs-security-token"] = &id, new(keys.SecurityToken.reveal())
 	}
-	sign("x-acs-action", request.action)
-	sign("x-acs-content-sha256", emptyPayload)
-	sign("x-acs-date", time.Now().UTC().Format(time.RFC3339))
-	if !keys.SecurityToken.Empty() {
-		sign("x-acs-security-token", keys.SecurityToken.reveal())
+	toSign := &dara.Request{Method: new(http.MethodPost), Pathname: new("/"), Headers: headers, Query: query}
+	headers["Authorization"] = openapiutil.GetAuthorization(toSign, new(signatureAlgorithm), &emptyPayload, &id, new(keys.AccessKeySecret.reveal()))
+	headers["User-Agent"], headers["accept"] = &s.userAgent, new("application/json")
+	delete(headers, "host") // which the URL says
+	for name, value := range headers {
+		call.Header[name] = []string{*value}
 	}
-	sign("x-acs-signature-nonce", rand.Text())
-	sign("x-acs-version", request.version)
-
-	signedNames := strings.Join(names, ";")
-	canonicalRequest := "POST\n/\n" + canonical.Replace(query) + "\n" + strings.Join(lines, "") + "\n" + signedNames + "\n" + emptyPayload
-	mac := hmac.New(sha256.New, []byte(keys.AccessKeySecret.reveal()))
-	mac.Write([]byte(signatureAlgorithm + "\n" + hexHash(canonicalRequest)))
-	call.Header["Authorization"] = []string{signatureAlgorithm + " Credential=" + keys.AccessKeyID.reveal() + ",SignedHeaders=" + signedNames + ",Signature=" + hex.EncodeToString(mac.Sum(nil))}
-	call.Header["User-Agent"], call.Header["accept"] = []string{s.userAgent}, []string{"application/json"}
 	return call, nil
 }
 

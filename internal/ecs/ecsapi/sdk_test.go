@@ -8,7 +8,6 @@ import (
 	"time"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
-	openapiutil "github.com/alibabacloud-go/darabonba-openapi/v2/utils"
 	sdk "github.com/alibabacloud-go/ecs-20140526/v4/client"
 	"github.com/alibabacloud-go/tea/dara"
 )
@@ -56,31 +55,6 @@ func TestRequestsAreThoseOfTheSDKsClient(t *testing.T) {
 		}
 		if sent, right := withoutNews(t, ours.Header), withoutNews(t, theirs.Header); !maps.Equal(sent, right) {
 			t.Errorf("%s: the headers are\n%v\nthe SDK's client sends\n%v", name, sent, right)
-		}
-	}
-}
-
-// The signature is the one that the SDK's function makes of the same request.
-func TestSignaturesAreThoseOfTheSDK(t *testing.T) {
-	for name, token := range map[string]string{"long-lived keys": "", "temporary keys": " token+/= "} {
-		keys := &Keys{AccessKeyID: NewSecret("testid"), AccessKeySecret: NewSecret("testsecret"), SecurityToken: NewSecret(token)}
-		req := ecsRequest(actInstances)
-		req.query = map[string]string{
-			"RegionId": "cn-hangzhou", "Filter.1.Value": "2020-01-02T03:04Z", "Filter.10.Key": "", "NextToken": "a+b/c=* ~\u00e9\u4e91%7E", "InstanceIds": `["i-1","i-2"]`,
-		}
-		call, err := newSigner(nil, endpoint{host: "ecs.example.com"}, "shenscan/test").signed(t.Context(), req, keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		headers := map[string]*string{"host": &call.URL.Host}
-		for key, values := range call.Header {
-			headers[key] = &values[0]
-		}
-		delete(headers, "Authorization")
-		unsigned := &dara.Request{Method: new(http.MethodPost), Pathname: new("/"), Headers: headers, Query: pointers(req.query)}
-		right := openapiutil.GetAuthorization(unsigned, new(signatureAlgorithm), &emptyPayload, new("testid"), new("testsecret"))
-		if got := call.Header["Authorization"][0]; got != *right {
-			t.Errorf("%s: the signature is\n%s\nthe SDK's is\n%s", name, got, *right)
 		}
 	}
 }
