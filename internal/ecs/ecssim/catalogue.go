@@ -130,8 +130,7 @@ func (s *Simulator) stock(zone string, instanceType *instanceType, charge string
 		return ""
 	}
 	place, family := hashString(zone), hashString(instanceType.family)
-	at := strings.IndexAny(instanceType.family, "123456789")
-	old := at < 0 || instanceType.family[at] <= '5' // the digit of the generation, near enough
+	old := instanceType.generation() <= '5'
 	switch there := share(hash(s.fleet.seed, 'z', place, family)); {
 	case there < 0.08 || old && there < 0.25:
 		return ""

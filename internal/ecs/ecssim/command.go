@@ -140,9 +140,6 @@ func (s *Simulator) runCommand(call *call, sc *scope) (object, *apiError) {
 			return nil, &apiError{403, "InvalidInstance.NotMatch", "The specified instance does not match the type of the command."}
 		}
 	}
-	if box.byID == nil {
-		box.byID, box.byToken, box.asked, box.contents = map[string]*invocation{}, map[string]*invocation{}, map[string]int{}, map[string]int{}
-	}
 	inv.id = "t-" + sc.region.prefix + string(appendBase36(nil, hash(s.fleet.seed, s.serial.Add(1)), 13))
 	box.byID[inv.id], box.byToken[call.caller.account.ID+"/"+inv.token] = inv, inv
 	if box.order = append(box.order, inv.id); len(box.order) > maxInvocations {

@@ -1,8 +1,6 @@
 package ecssim
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"net/http"
 	"slices"
@@ -354,13 +352,9 @@ func (s *Simulator) bendList(answer *answer, instanceQuery *instanceQuery, body 
 		answer.status = http.StatusNoContent
 		return nil
 	case s.against(ListGzipCut) && third:
-		var buffer bytes.Buffer
-		zw := gzip.NewWriter(&buffer)
-		if _, err := zw.Write(body); err != nil || zw.Close() != nil {
-			return body
-		}
 		answer.header = map[string]string{"Content-Encoding": "gzip"}
-		return buffer.Bytes()[:buffer.Len()/2]
+		compressed := gzipped(body)
+		return compressed[:len(compressed)/2]
 	}
 	return body
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -43,7 +44,7 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/jsonl")
 		_ = s.WriteTruth(w) // the reader went away
 	})
-	mux.HandleFunc("GET /_sim/instances/{id}", s.showInstance)
+	mux.HandleFunc("GET /_sim/instances/{id}", answerWith(func(r *http.Request) (any, error) { return s.Show(r.PathValue("id")) }))
 	mux.HandleFunc("POST /_sim/instances/{id}", handle(func(r *http.Request, c Change) (any, error) { return struct{}{}, s.Apply(r.PathValue("id"), c) }))
 	mux.HandleFunc("POST /_sim/churn", handle(func(_ *http.Request, p ChurnPlan) (any, error) { return s.Churn(p) }))
 	mux.HandleFunc("GET /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.faults.list()) })
@@ -152,26 +153,23 @@ func (s *Simulator) Show(id string) (*Shown, error) {
 	}, nil
 }
 
-func (s *Simulator) showInstance(w http.ResponseWriter, r *http.Request) {
-	shown, err := s.Show(r.PathValue("id"))
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	reply(w, shown)
-}
-
 // handle decodes a JSON request strictly.
 func handle[T any](fn func(*http.Request, T) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return answerWith(func(r *http.Request) (any, error) {
 		var in T
-		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		dec := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&in); err != nil {
-			refuse(w, fmt.Errorf("%w: %s: %w", ErrOptions, strings.TrimPrefix(r.URL.Path, "/_sim/"), err))
-			return
+			return nil, fmt.Errorf("%w: %s: %w", ErrOptions, strings.TrimPrefix(r.URL.Path, "/_sim/"), err)
 		}
-		out, err := fn(r, in)
+		return fn(r, in)
+	})
+}
+
+// answerWith answers what fn returns, or its error.
+func answerWith(fn func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		out, err := fn(r)
 		if err != nil {
 			refuse(w, err)
 			return

@@ -227,24 +227,18 @@ func (d *data) addType(columns []string) (err error) {
 	return nil
 }
 
+// classOf is the class of each pool; those of "byio" differ.
+var classOf = map[string]machineClass{
+	"xen": classXen, "kvm": classKVM, "sl6": classShenlong6, "arm6": classShenlong6, "sl7": classShenlong7, "sl8": classShenlong8, "arm8": classShenlong8,
+}
+
 // class says what instances of the type run on.
 func (t *instanceType) class(ioOptimized bool) machineClass {
-	switch t.pool {
-	case "xen":
-		return classXen
-	case "byio":
-		if ioOptimized {
-			return classKVM
-		}
-		return classXen
-	case "kvm":
-		return classKVM
-	case "sl6", "arm6":
-		return classShenlong6
-	case "sl7":
-		return classShenlong7
-	case "sl8", "arm8":
-		return classShenlong8
+	if t.pool == "byio" {
+		return map[bool]machineClass{true: classKVM, false: classXen}[ioOptimized]
+	}
+	if class, known := classOf[t.pool]; known {
+		return class
 	}
 	return classOther
 }

@@ -79,21 +79,6 @@ func (sc *scope) loose(i int) bool {
 	return hash(sc.fleet.seed, 'l', uint64(sc.index), uint64(i))%25 == 0
 }
 
-// countDisks is how many disks there are. The caller holds mu.
-func (sc *scope) countDisks() (n int) {
-	for i := range sc.count() {
-		if !sc.live(i) {
-			continue
-		}
-		in := sc.at(i)
-		n += len(sc.disks(&in))
-		if sc.loose(i) {
-			n++
-		}
-	}
-	return n
-}
-
 // diskRow is a disk with the instance that it is attached to, "" for none.
 type diskRow struct {
 	TruthOfDisk
@@ -149,8 +134,7 @@ func (s *Simulator) describeDisks(call *call, sc *scope) (object, *apiError) {
 	}
 	sc.mu.RLock()
 	defer sc.mu.RUnlock()
-	lister := diskLister{s: s, sc: sc, wanted: wanted, instance: instance}
-	rows, next, total := lister.list(asked.from, asked.size, byPage)
+	rows, next, total := sc.listDisks(instance, wanted, asked, byPage)
 	if s.against(DisksCut) && !byPage && asked.from == 0 && len(rows) > 1 {
 		rows, next = rows[:(len(rows)+1)/2], -1
 	}
@@ -178,49 +162,35 @@ func (s *Simulator) describeDisks(call *call, sc *scope) (object, *apiError) {
 	return answer, nil
 }
 
-// diskLister finds the rows of one answer.
-type diskLister struct {
-	s        *Simulator
-	sc       *scope
-	wanted   []string
-	instance string
-}
-
-// list finds the rows behind the first from ones that a list takes, where a token's
+// listDisks finds the rows behind the first ones that a list takes, where a token's
 // place is an instance times eight and a row of it; total is meaningful beside page
-// numbers alone, as in the documents.
-func (l *diskLister) list(from, size int, byPage bool) (rows []diskRow, next, total int) {
-	sc := l.sc
+// numbers alone, as in the documents. The caller holds mu.
+func (sc *scope) listDisks(instance string, wanted []string, asked paging, byPage bool) (rows []diskRow, next, total int) {
 	first, last := 0, sc.count()
-	if l.instance != "" {
-		at, i, ok := l.s.fleet.locate(l.instance)
-		if first, last = i, i+1; !ok || at != sc || !sc.live(i) {
+	if instance != "" {
+		in, ok := sc.find(instance)
+		if first, last = in.i, in.i+1; !ok {
 			return nil, -1, 0
 		}
 	} else if !byPage {
-		first = from >> 3
+		first = asked.from >> 3
 	}
-	skip := from
 	for i := first; i < last; i++ {
 		if !sc.live(i) {
 			continue
 		}
 		for k, row := range sc.diskRows(i) {
-			if l.wanted != nil && !slices.Contains(l.wanted, row.ID) || l.instance != "" && row.instance != l.instance {
+			if wanted != nil && !slices.Contains(wanted, row.ID) || instance != "" && row.instance != instance {
 				continue
 			}
 			total++
 			switch place := i<<3 | k; {
-			case byPage && total <= skip, !byPage && place < from:
-			case len(rows) < size:
+			case byPage && total <= asked.from, !byPage && place < asked.from:
+			case len(rows) < asked.size:
 				rows = append(rows, row)
 			case !byPage:
 				return rows, place, len(rows)
 			}
-		}
-		if byPage && len(rows) == size && l.instance == "" && l.wanted == nil {
-			total = sc.countDisks()
-			break
 		}
 	}
 	return rows, -1, total

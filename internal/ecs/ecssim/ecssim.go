@@ -11,7 +11,6 @@ package ecssim
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -55,7 +54,10 @@ func New(options Options) (*Simulator, error) {
 	if options, err = options.withDefaults(data); err != nil {
 		return nil, err
 	}
-	simulator := &Simulator{opt: options, fleet: newFleet(data, options)}
+	simulator := &Simulator{
+		opt: options, fleet: newFleet(data, options),
+		commands: commandBox{byID: map[string]*invocation{}, byToken: map[string]*invocation{}, asked: map[string]int{}, contents: map[string]int{}},
+	}
 	if simulator.tokens, err = newTokenBox(options.Seed, options.TokenTTL, options.TokenRefuse); err != nil {
 		return nil, err
 	}
@@ -371,19 +373,22 @@ func (s *Simulator) send(w http.ResponseWriter, r *http.Request, answer *answer)
 		return
 	}
 	if s.opt.Gzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		var buffer bytes.Buffer
-		zw := gzip.NewWriter(&buffer)
-		_, err := zw.Write(answer.body)
-		if err = errors.Join(err, zw.Close()); err == nil {
-			header.Set("Content-Encoding", "gzip")
-			answer.body = buffer.Bytes()
-		}
+		header.Set("Content-Encoding", "gzip")
+		answer.body = gzipped(answer.body)
 	}
 	if answer.status != http.StatusNoContent {
 		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
 	}
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(answer.body) // the client went away: nothing to do about it
+}
+
+func gzipped(body []byte) []byte {
+	var out bytes.Buffer
+	compressed := gzip.NewWriter(&out)
+	_, _ = compressed.Write(body) // memory takes everything
+	_ = compressed.Close()
+	return out.Bytes()
 }
 
 // duplicateRate is the share of pages that repeat an instance.

@@ -178,49 +178,40 @@ func (k *osKind) kernel() string {
 	return release
 }
 
+// releaseLines are where systems say their release, and how, their version put in.
+var releaseLines = map[string][2]string{
+	"rhel":      {"release.redhat-release", "Red Hat Enterprise Linux Server release %s"},
+	"alinux":    {"os.PRETTY_NAME", "Alibaba Cloud Linux %s LTS"},
+	"anolis":    {"release.anolis-release", "Anolis OS release %s"},
+	"almalinux": {"release.redhat-release", "AlmaLinux release %s"},
+	"rocky":     {"release.redhat-release", "Rocky Linux release %s"},
+	"fedora":    {"release.redhat-release", "Fedora release %s"},
+	"debian":    {"release.debian_version", "%s"},
+	"ubuntu":    {"os.PRETTY_NAME", "Ubuntu %s LTS"},
+	"sles":      {"release.SuSE-release", "SUSE Linux Enterprise Server %s (x86_64)"},
+	"opensuse":  {"os.PRETTY_NAME", "openSUSE %s (x86_64)"},
+	"coreos":    {"os.PRETTY_NAME", "Container Linux by CoreOS %s"},
+}
+
 // releaseLine is where a system says its release, and how: the file and its
 // first line.
 func (k *osKind) releaseLine() (file, line string) {
-	switch k.family {
-	case "centos":
-		switch {
-		case k.version == "9":
-			return "release.centos-release", "CentOS Stream release 9"
-		case k.major() >= 7:
-			return "release.centos-release", "CentOS Linux release " + k.version + " (Core)"
-		}
+	switch major := k.major(); {
+	case k.family == "centos" && k.version == "9":
+		return "release.centos-release", "CentOS Stream release 9"
+	case k.family == "centos" && major >= 7:
+		return "release.centos-release", "CentOS Linux release " + k.version + " (Core)"
+	case k.family == "centos":
 		return "release.redhat-release", "CentOS release " + k.version + " (Final)"
-	case "rhel":
-		return "release.redhat-release", "Red Hat Enterprise Linux Server release " + k.version
-	case "alinux":
-		switch k.major() {
-		case 5, 17:
-			return "release.redhat-release", "Aliyun Linux release " + k.version
-		case 2:
-			return "release.alinux-release", "Alibaba Cloud Linux (Aliyun Linux) release " + k.version + " LTS (Hunting Beagle)"
-		}
-		return "os.PRETTY_NAME", "Alibaba Cloud Linux " + k.version + " LTS"
-	case "anolis":
-		return "release.anolis-release", "Anolis OS release " + k.version
-	case "almalinux":
-		return "release.redhat-release", "AlmaLinux release " + k.version
-	case "rocky":
-		return "release.redhat-release", "Rocky Linux release " + k.version
-	case "fedora":
-		return "release.redhat-release", "Fedora release " + k.version
-	case "debian":
-		return "release.debian_version", k.version
-	case "ubuntu":
-		return "os.PRETTY_NAME", "Ubuntu " + k.version + " LTS"
-	case "sles":
-		if k.major() >= 12 {
-			return "os.PRETTY_NAME", "SUSE Linux Enterprise Server " + k.version + " SP" + k.servicePack
-		}
-		return "release.SuSE-release", "SUSE Linux Enterprise Server " + k.version + " (x86_64)"
-	case "opensuse":
-		return "os.PRETTY_NAME", "openSUSE " + k.version + " (x86_64)"
-	case "coreos":
-		return "os.PRETTY_NAME", "Container Linux by CoreOS " + k.version
+	case k.family == "alinux" && (major == 5 || major == 17):
+		return "release.redhat-release", "Aliyun Linux release " + k.version
+	case k.family == "alinux" && major == 2:
+		return "release.alinux-release", "Alibaba Cloud Linux (Aliyun Linux) release " + k.version + " LTS (Hunting Beagle)"
+	case k.family == "sles" && major >= 12:
+		return "os.PRETTY_NAME", "SUSE Linux Enterprise Server " + k.version + " SP" + k.servicePack
+	}
+	if says, known := releaseLines[k.family]; known {
+		return says[0], fmt.Sprintf(says[1], k.version)
 	}
 	return "os.PRETTY_NAME", k.osNameEn
 }

@@ -99,40 +99,33 @@ func (in *instance) apply(override override) {
 
 // place chooses the instance type.
 func (in *instance) place(sc *scope) {
-	pools, r := sc.fleet.data.pools, mix(in.h^'p')
 	in.ioOptimized = true
-	osKind := in.slot.kind
-	hosts := in.slot.hosts()
-	plan := hostPlans[hosts]
-	slot, r2 := int(r%100), r>>8
+	arm, hosts := in.slot.kind.arch == "arm64", in.slot.hosts()
+	plan, drawn := hostPlans[hosts], mix(in.h^'p')
+	percent, rest := int(drawn%100), drawn>>8
+	pool, pick := "other", rest
 	switch {
-	case slot < plan.xen:
+	case percent < plan.xen:
 		in.ioOptimized = false
-		if r2&3 == 0 {
-			in.typ = pools["byio"].pick(r2 >> 2)
-		} else {
-			in.typ = pools["xen"].pick(r2 >> 2)
+		if pool, pick = "xen", rest>>2; rest&3 == 0 {
+			pool = "byio"
 		}
-	case slot < plan.xen+plan.kvm:
-		if r2%12 == 0 {
-			in.typ = pools["byio"].pick(r2 >> 4)
-		} else {
-			in.typ = pools["kvm"].pick(r2 >> 4)
+	case percent < plan.xen+plan.kvm:
+		if pool, pick = "kvm", rest>>4; rest%12 == 0 {
+			pool = "byio"
 		}
-	case osKind.arch == "arm64" && slot < plan.sl6:
-		in.typ = pools["arm6"].pick(r2)
-	case osKind.arch == "arm64":
-		in.typ = pools["arm8"].pick(r2)
-	case slot < plan.xen+plan.kvm+plan.sl6:
-		in.typ = pools["sl6"].pick(r2)
-	case slot < 100-plan.other:
-		in.typ = pools["sl7"].pick(r2 >> 4)
-		if in.slot.nvme && hosts == "new" && r2%3 == 0 {
-			in.typ = pools["sl8"].pick(r2 >> 4)
+	case arm && percent < plan.sl6:
+		pool = "arm6"
+	case arm:
+		pool = "arm8"
+	case percent < plan.xen+plan.kvm+plan.sl6:
+		pool = "sl6"
+	case percent < 100-plan.other:
+		if pool, pick = "sl7", rest>>4; in.slot.nvme && hosts == "new" && rest%3 == 0 {
+			pool = "sl8"
 		}
-	default:
-		in.typ = pools["other"].pick(r2)
 	}
+	in.typ = sc.fleet.data.pools[pool].pick(pick)
 }
 
 // generatedStatus is mostly Running; where a stopped machine would leave the

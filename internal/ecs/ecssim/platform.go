@@ -70,10 +70,7 @@ func (t *instanceType) newer() int {
 	if strings.HasPrefix(t.family, "ecs.u2") {
 		return 8
 	}
-	if at := strings.IndexAny(t.family, "123456789"); at >= 0 {
-		return int(t.family[at] - '0')
-	}
-	return 0
+	return int(t.generation() - '0')
 }
 
 // oldest and newest families by which the simulated platform goes: systems of
