@@ -213,14 +213,10 @@ func once(labels, metric string, matchers ...string) string {
 	return "max by (" + labels + ") (" + selector(metric, matchers...) + ")"
 }
 
-// inWave are the counts by wave, open those that still need work; owned are what
-// owners had open.
-func inWave(matchers ...string) string {
-	return once("account, region, target, wave", "shenscan_wave_instances", matchers...)
-}
-
+// open are the counts by wave of those that still need work; owned are what owners
+// had open.
 func open(matchers ...string) string {
-	return inWave(append(matchers, `wave!~"ready|already-there"`)...)
+	return once("account, region, target, wave", "shenscan_wave_instances", append(matchers, `wave!~"ready|already-there"`)...)
 }
 
 func owned(matchers ...string) string {

@@ -19,10 +19,3 @@ func duration(d time.Duration) string {
 		return strconv.Itoa(int(d/time.Minute)) + "m"
 	}
 }
-
-func grafanaDuration(d time.Duration) string {
-	if d == 0 {
-		return "0s"
-	}
-	return duration(d)
-}
