@@ -50,13 +50,11 @@ func JSON(name string) ([]byte, error) {
 		return nil, fmt.Errorf("no schema is called %q", name)
 	}
 	types := NewTypes("#/$defs/")
-	root := types.Schema(kind.of)
-	for goType, words := range map[reflect.Type][]string{
+	types.words = map[reflect.Type][]string{
 		reflect.TypeFor[rules.Level]():      {rules.Compatible.String(), rules.NeedsAction.String(), rules.Unknown.String(), rules.Incompatible.String()},
 		reflect.TypeFor[rules.Confidence](): {rules.High.String(), rules.Medium.String(), rules.Low.String()},
-	} {
-		closed(types, goType, words)
 	}
+	root := types.Schema(kind.of)
 	out, ok := inDraft(root).(Object)
 	if !ok {
 		return nil, fmt.Errorf("the schema %s is no object", name)
@@ -65,26 +63,6 @@ func JSON(name string) ([]byte, error) {
 	out["$defs"] = inDraft(types.Named())
 	b, err := json.MarshalIndent(out, "", " ")
 	return append(b, '\n'), err
-}
-
-// closed says of the properties of a type that is written as a word which words
-// there are.
-func closed(d *Types, of reflect.Type, words []string) {
-	for goType, name := range d.seen {
-		s, ok := d.schemas[name].(Object)
-		if !ok {
-			continue
-		}
-		props, ok := s["properties"].(Object)
-		if !ok {
-			continue
-		}
-		for f := range fieldsOf(goType) {
-			if p, ok := props[jsonName(&f)].(Object); ok && f.Type == of {
-				p["enum"] = words
-			}
-		}
-	}
 }
 
 // inDraft turns the dialect of OpenAPI 3.0 into that of JSON Schema, which says

@@ -17,11 +17,12 @@ type Types struct {
 	prefix  string // of references to named schemas
 	schemas Object
 	seen    map[reflect.Type]string
+	words   map[reflect.Type][]string // that there are, of types that are written as one of a few words
 }
 
 // NewTypes returns Types whose references begin with prefix.
 func NewTypes(prefix string) *Types {
-	return &Types{prefix, Object{}, map[reflect.Type]string{}}
+	return &Types{prefix: prefix, schemas: Object{}, seen: map[reflect.Type]string{}}
 }
 
 // Named are the schemas that references name.
@@ -30,6 +31,8 @@ func (d *Types) Named() Object { return d.schemas }
 // Schema describes how encoding/json writes a type.
 func (d *Types) Schema(goType reflect.Type) Object {
 	switch {
+	case d.words[goType] != nil:
+		return Object{"type": "string", "enum": d.words[goType]}
 	case goType == reflect.TypeFor[time.Time]():
 		return Object{"type": "string", "format": "date-time"}
 	case goType.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
@@ -132,13 +135,4 @@ func fieldsOf(goType reflect.Type) func(func(reflect.StructField) bool) {
 			}
 		}
 	}
-}
-
-// jsonName is how encoding/json calls a field.
-func jsonName(structField *reflect.StructField) string {
-	name, _, _ := strings.Cut(structField.Tag.Get("json"), ",")
-	if name == "" {
-		return structField.Name
-	}
-	return name
 }
