@@ -371,27 +371,16 @@ func (v *classified) lines() [][]string {
 }
 
 func (c *classifyWriter) table() {
-	textTable := &report.TextTable{In: c.in}
-	for _, h := range classifyColumns[:6] {
-		textTable.Head = append(textTable.Head, report.Cell{Text: h})
-	}
+	textTable := &report.TextTable{In: c.in, Head: cells(classifyColumns[:6]...)}
 	c.write = func(v *classified) error {
 		for i, line := range v.lines() {
 			line[0], line[1] = report.Short(line[0], 48), report.Clean(line[1])
 			if i > 0 {
 				line[0], line[1] = "", ""
 			}
-			var row []report.Cell
-			for n, text := range line[:6] {
-				cell := report.Cell{Text: text}
-				if n == 3 {
-					cell.Style = report.VerdictStyle(text)
-				}
-				if n == 3 || n == 4 { // verdict and confidence
-					cell.Text = c.in.Say(text)
-				}
-				row = append(row, cell)
-			}
+			row := cells(line[:6]...)
+			row[3] = report.Cell{Text: c.in.Say(line[3]), Style: report.VerdictStyle(line[3])}
+			row[4].Text = c.in.Say(line[4])
 			textTable.Rows = append(textTable.Rows, row)
 		}
 		return nil
@@ -403,11 +392,7 @@ func (c *classifyWriter) table() {
 
 func (c *classifyWriter) csv() {
 	writer := csv.NewWriter(c.w)
-	head := make([]string, len(classifyColumns))
-	for i, h := range classifyColumns {
-		head[i] = strings.ToLower(h)
-	}
-	first := writer.Write(head)
+	first := writer.Write(strings.Split(strings.ToLower(strings.Join(classifyColumns, ",")), ","))
 	c.write = func(v *classified) error {
 		for _, l := range v.lines() {
 			l[0] = report.FormulaSafe(l[0])

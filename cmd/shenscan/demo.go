@@ -53,7 +53,8 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	fl.StringVar(&flags.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
 	fl.BoolVar(&flags.serve, "serve", false, "keep the web page and the metrics up afterwards")
 	fl.StringVar(&flags.store.dir, "store", "", "folder of the store; default a temporary one")
-	fl.IntVar(&flags.cloud.concurrency, "concurrency", 32, "lanes and calls side by side")
+	flags.cloud.o = ecsapi.DefaultOptions()
+	fl.IntVar(&flags.cloud.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
 	flags.rules.add(cmd)
 	flags.output.add(cmd)
 	flags.listen.add(cmd, defaultListen)
@@ -85,7 +86,7 @@ func (f *demoFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		f.passing = true
 		defer os.RemoveAll(f.store.dir)
 	}
-	f.cloud.endpoint, f.cloud.startRate = sim.URL, 1000 // the simulator has no quota to be gentle with
+	f.cloud.o.Endpoint, f.cloud.o.StartRate = sim.URL, 1000 // the simulator has no quota to be gentle with
 	options := f.options(settings, "shenscan-demo", app.All, bus.SyncInterval)
 	options.Cloud.Base = &ecsapi.Keys{AccessKeyID: ecsapi.NewSecret(ecssim.DemoAccessKeyID), AccessKeySecret: ecsapi.NewSecret(ecssim.DemoAccessKeySecret)}
 	options.Cloud.Accounts, options.Cloud.Directory = nil, ecsapi.Directory{}

@@ -165,43 +165,34 @@ func (f *traceFlags) options(s *settings, name string) trace.Options {
 
 // cloudFlags say how the cloud is asked.
 type cloudFlags struct {
-	endpoint, stsEndpoint, home string
-	vpc, gzip, fakeIP           bool
-	concurrency                 int
-	rate, startRate             float64
-	throttleWait                time.Duration
-	accounts                    []string
+	o        ecsapi.Options
+	accounts []string
 }
 
 func (f *cloudFlags) add(cmd *cobra.Command) {
 	f.addEndpoints(cmd)
 	fl := cmd.Flags()
-	fl.BoolVar(&f.gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
-	fl.IntVar(&f.concurrency, "concurrency", 32, "lanes and calls side by side")
-	fl.Float64Var(&f.rate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
-	fl.Float64Var(&f.startRate, "start-rate", ecsapi.DefaultOptions().StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
-	fl.DurationVar(&f.throttleWait, "throttle-wait", f.throttleWait, "longest wait that a throttled call takes where the API asks for it, and never more than half of --scan-idle; what is asked to wait for longer ends partial and says until when")
+	fl.BoolVar(&f.o.Gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
+	fl.IntVar(&f.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
+	fl.Float64Var(&f.o.MaxRate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
+	fl.Float64Var(&f.o.StartRate, "start-rate", f.o.StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
+	fl.DurationVar(&f.o.ThrottleWait, "throttle-wait", f.o.ThrottleWait, "longest wait that a throttled call takes where the API asks for it, and never more than half of --scan-idle; what is asked to wait for longer ends partial and says until when")
 	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, by id or name, of those that are configured or in the resource directory")
 }
 
 // addEndpoints adds what a command needs that asks the cloud only a little.
 func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
-	o := ecsapi.DefaultOptions()
-	f.concurrency, f.startRate, f.throttleWait = o.Concurrency, o.StartRate, o.ThrottleWait
+	f.o = ecsapi.DefaultOptions()
 	fl := cmd.Flags()
-	fl.StringVar(&f.endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
-	fl.StringVar(&f.stsEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
-	fl.StringVar(&f.home, "home-region", "cn-hangzhou", "region asked for what is not regional")
-	fl.BoolVar(&f.vpc, "vpc", false, "use the VPC endpoints of ECS and STS, which need no Internet; --home-region is then a region that this network reaches")
-	fl.BoolVar(&f.fakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
+	fl.StringVar(&f.o.Endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
+	fl.StringVar(&f.o.STSEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
+	fl.StringVar(&f.o.HomeRegion, "home-region", "cn-hangzhou", "region asked for what is not regional")
+	fl.BoolVar(&f.o.VPC, "vpc", false, "use the VPC endpoints of ECS and STS, which need no Internet; --home-region is then a region that this network reaches")
+	fl.BoolVar(&f.o.FakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
 }
 
 func (f *cloudFlags) options(settings *settings) ecsapi.Options {
-	opts := ecsapi.DefaultOptions()
-	opts.Endpoint, opts.STSEndpoint, opts.HomeRegion = f.endpoint, f.stsEndpoint, f.home
-	opts.FakeIP = f.fakeIP
-	opts.VPC, opts.Gzip, opts.Concurrency, opts.MaxRate, opts.StartRate = f.vpc, f.gzip, f.concurrency, f.rate, f.startRate
-	opts.ThrottleWait = f.throttleWait
+	opts := f.o
 	opts.Logger = settings.log
 	version, _ := app.Version()
 	opts.UserAgent = "shenscan/" + version
@@ -315,23 +306,15 @@ func (f *eventsFlags) options(process app.Options) (eventsOptions app.EventsOpti
 }
 
 // listenFlags say where the web page, API and metrics are.
-type listenFlags struct {
-	addr, webConfig  string
-	insecure         bool
-	operators, hosts []string
-}
-
-func (f *listenFlags) options() app.HTTPOptions {
-	return app.HTTPOptions{Listen: f.addr, WebConfig: f.webConfig, Insecure: f.insecure, Operators: f.operators, Hosts: f.hosts}
-}
+type listenFlags struct{ o app.HTTPOptions }
 
 func (f *listenFlags) add(cmd *cobra.Command, def string) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.addr, "listen", def, "address of the web page, API and metrics; \"\" for none")
-	fl.StringVar(&f.webConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
-	fl.BoolVar(&f.insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
-	fl.StringSliceVar(&f.operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
-	fl.StringSliceVar(&f.hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
+	fl.StringVar(&f.o.Listen, "listen", def, "address of the web page, API and metrics; \"\" for none")
+	fl.StringVar(&f.o.WebConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
+	fl.BoolVar(&f.o.Insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
+	fl.StringSliceVar(&f.o.Operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
+	fl.StringSliceVar(&f.o.Hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
 	needs(fl, []string{"listen"}, "web.config.file", "insecure-listen", "operator", "allow-host")
 }
 

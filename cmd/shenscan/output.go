@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,23 +126,19 @@ func (f *outputFlags) writeWith(stdout io.Writer, render func(io.Writer, report.
 // writeTable writes a table whose cells are never cut; columns that hold whole numbers
 // alone stand on the right.
 func writeTable(out io.Writer, head []string, rows [][]string) error {
-	tab := report.TextTable{}
-	right := make([]bool, len(head))
-	for column, title := range head {
-		right[column] = len(rows) > 0
-		for _, row := range rows {
-			if _, err := strconv.ParseUint(row[column], 10, 64); err != nil {
-				right[column] = false
-			}
-		}
-		tab.Head = append(tab.Head, report.Cell{Text: title, Right: right[column]})
-	}
+	tab := report.TextTable{Head: cells(head...)}
 	for _, row := range rows {
-		cells := make([]report.Cell, len(row))
-		for c, text := range row {
-			cells[c] = report.Cell{Text: text, Right: right[c]}
+		tab.Rows = append(tab.Rows, cells(row...))
+	}
+	for column := range head {
+		number := func(row []string) bool { _, err := strconv.ParseUint(row[column], 10, 64); return err == nil }
+		if len(rows) == 0 || slices.ContainsFunc(rows, func(row []string) bool { return !number(row) }) {
+			continue
 		}
-		tab.Rows = append(tab.Rows, cells)
+		tab.Head[column].Right = true
+		for _, row := range tab.Rows {
+			row[column].Right = true
+		}
 	}
 	screen := onScreen(out)
 	screen.show(&tab)

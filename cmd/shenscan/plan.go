@@ -213,23 +213,11 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		return err
 	}
 	noteJudgement(view, f.rules, []string{f.target}, stderr)
-	if len(f.owners.tags) == 0 && f.owners.fallback == "none" {
-		var byAccount bool
-		if f.owners.tags, byAccount, err = plan.Owners(view); err != nil {
-			return err
-		}
-		if byAccount {
-			f.owners.fallback = "account"
-		}
-	}
-	options := plan.Options{
-		Target: to, Families: rs.Families(), Rules: rs, Types: types, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account",
-		Windows: windows, KeepOS: f.keepOS,
-		Checks: rs.Definition().Checks, Now: time.Now().UTC(), Summary: view.Summary(),
-	}
-	if options.StartGroups, err = view.StartGroups(ctx); err != nil {
+	options, err := app.PlanOptions(ctx, view, rs, to, f.owners.tags, f.owners.fallback == "account", time.Now())
+	if err != nil {
 		return err
 	}
+	options.Types, options.Windows, options.KeepOS = types, windows, f.keepOS
 	if f.availability || f.disks || len(asked) > 0 {
 		if err := f.ask(ctx, settings, &options, view, asked, stderr); err != nil {
 			return err
@@ -241,7 +229,7 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	}
 	whole.Command = f.command()
 	if f.split != "" {
-		if err := f.pack(whole, stderr); err != nil {
+		if err := f.pack(whole, options.OwnerTags, stderr); err != nil {
 			return err
 		}
 		return unreadExit(view.Summary())
@@ -353,13 +341,13 @@ func (f *planFlags) command() string {
 }
 
 // pack writes a folder with the files of each owner.
-func (f *planFlags) pack(whole *plan.Plan, stderr io.Writer) error {
+func (f *planFlags) pack(whole *plan.Plan, owners []string, stderr io.Writer) error {
 	parts, err := plan.WritePack(f.split, whole, languageOf(f.output.set))
 	switch {
 	case errors.Is(err, plan.ErrNotEmpty), errors.Is(err, plan.ErrNoFolder):
 		return usage(fmt.Errorf("--split-by-owner: %w", err))
 	case errors.Is(err, plan.ErrTooManyOwners):
-		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, f.owners.tags))
+		return usage(fmt.Errorf("--split-by-owner: %w; --owner-tag %v names machines rather than owners", err, owners))
 	case err != nil:
 		return err
 	}

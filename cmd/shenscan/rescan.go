@@ -268,12 +268,12 @@ func (f *rescanFlags) print(records []*record.Record, asked []record.AskedInstan
 	tab := report.TextTable{}
 	for i, entry := range records {
 		if i == 0 {
-			tab.Head = []report.Cell{{Text: "ACCOUNT"}, {Text: "REGION"}, {Text: "INSTANCE"}, {Text: "TYPE"}, {Text: "OS"}}
+			tab.Head = cells("ACCOUNT", "REGION", "INSTANCE", "TYPE", "OS")
 			for _, v := range entry.Verdicts {
 				tab.Head = append(tab.Head, report.Cell{Text: strings.ToUpper(v.Target)})
 			}
 		}
-		row := []report.Cell{{Text: entry.Account}, {Text: entry.Region}, {Text: entry.InstanceID}, {Text: entry.InstanceType}, {Text: report.OSName(entry.OS.Family, entry.OS.Version)}}
+		row := cells(entry.Account, entry.Region, entry.InstanceID, entry.InstanceType, report.OSName(entry.OS.Family, entry.OS.Version))
 		for _, v := range entry.Verdicts {
 			row = append(row, report.Cell{Text: v.Level.String()})
 		}

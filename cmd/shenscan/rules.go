@@ -378,9 +378,9 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	if screen.width == 0 {
 		screen.width = mostColumns
 	}
-	seen := &report.TextTable{In: in, Head: []report.Cell{{Text: "SEEN IN"}, {Text: "EVIDENCE"}, {Text: "TEXT"}, {Text: "SAYS"}}}
+	seen := &report.TextTable{In: in, Head: cells("SEEN IN", "EVIDENCE", "TEXT", "SAYS")}
 	for _, s := range explanation.Seen {
-		seen.Rows = append(seen.Rows, []report.Cell{{Text: s.Field}, {Text: s.Evidence.String()}, {Text: report.Short(s.Text, 60)}, {Text: in.Say(s.Says)}})
+		seen.Rows = append(seen.Rows, cells(s.Field, s.Evidence.String(), report.Short(s.Text, 60), in.Say(s.Says)))
 	}
 	screen.show(seen)
 	if len(explanation.Seen) == 0 {
@@ -389,7 +389,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	os := explanation.Classification.OS
 	facts := report.TextTable{}
 	fact := func(name, text string) {
-		facts.Rows = append(facts.Rows, []report.Cell{{Text: in.Say(name)}, {Text: text}})
+		facts.Rows = append(facts.Rows, cells(in.Say(name), text))
 	}
 	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
 	fact("evidence", os.Evidence.String())
@@ -405,7 +405,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	}
 	fmt.Fprintln(out)
 	screen.show(&facts)
-	evidence := &report.TextTable{In: in, Head: []report.Cell{{Text: "SOURCE"}, {Text: "DECIDES"}, {Text: "SAYS"}}}
+	evidence := &report.TextTable{In: in, Head: cells("SOURCE", "DECIDES", "SAYS")}
 	for i := range explanation.Evidence {
 		held := &explanation.Evidence[i]
 		name, decides := held.Source, strings.Join(held.Decides, " ")
@@ -415,7 +415,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 		case !held.Held:
 			decides = "-"
 		}
-		evidence.Rows = append(evidence.Rows, []report.Cell{{Text: name}, {Text: decides}, {Text: report.Short(in.Say(held.Says), 200)}})
+		evidence.Rows = append(evidence.Rows, cells(name, decides, report.Short(in.Say(held.Says), 200)))
 	}
 	fmt.Fprintln(out)
 	screen.show(evidence)
@@ -436,7 +436,7 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 			if c.Won {
 				won = "*"
 			}
-			considered.Rows = append(considered.Rows, []report.Cell{{Text: won + " " + c.Rule}, {Text: c.Stage}, {Text: in.Say(c.Outcome)}})
+			considered.Rows = append(considered.Rows, cells(won+" "+c.Rule, c.Stage, in.Say(c.Outcome)))
 		}
 		screen.show(&considered)
 	}

@@ -65,6 +65,15 @@ func (s *screen) show(t *report.TextTable) {
 	}
 }
 
+// cells are those of a row of a table.
+func cells(texts ...string) []report.Cell {
+	out := make([]report.Cell, len(texts))
+	for i, text := range texts {
+		out[i].Text = text
+	}
+	return out
+}
+
 // helpOnScreen breaks the lines of help for a terminal that is narrower.
 func helpOnScreen(root *cobra.Command) {
 	help := root.HelpFunc()

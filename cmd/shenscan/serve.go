@@ -28,22 +28,13 @@ type processFlags struct {
 	trace    traceFlags
 	events   eventsFlags
 	evidence evidenceFlags
-	storeMax int
-	keep     keepFlags
 	owners   ownerFlags
-	debug    string
-	sinkName string
-	idle     time.Duration
+	o        app.Options // of flags that stand for an option and nothing else
 }
 
-// keepFlags say what the store remembers of the past.
-type keepFlags struct {
-	gone           time.Duration
-	history, scans int
-}
-
-func (f *keepFlags) add(cmd *cobra.Command) {
-	f.gone, f.history, f.scans = store.DefaultGoneRetention, store.DefaultHistoryPerInstance, store.DefaultKeepScans
+// addKept adds what the store remembers of the past.
+func (f *processFlags) addKept(cmd *cobra.Command) {
+	f.o.KeepGone, f.o.KeepHistory, f.o.KeepScans = store.DefaultGoneRetention, store.DefaultHistoryPerInstance, store.DefaultKeepScans
 	// The defaults are no numbers of their own: 0 would mean them.
 	number := func(to *int) *checkedValue {
 		return &checkedValue{strconv.Itoa(*to), "int", func(text string) (string, error) {
@@ -55,41 +46,40 @@ func (f *keepFlags) add(cmd *cobra.Command) {
 			return strconv.Itoa(n), nil
 		}}
 	}
-	cmd.Flags().Var(&checkedValue{f.gone.String(), "duration", func(text string) (string, error) {
+	cmd.Flags().Var(&checkedValue{f.o.KeepGone.String(), "duration", func(text string) (string, error) {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
 			return "", errors.New("give a time such as 720h; without the flag it is the default")
 		}
-		f.gone = d
+		f.o.KeepGone = d
 		return d.String(), nil
 	}}, "keep-gone", "how long an instance that is gone is remembered, with its history")
-	cmd.Flags().Var(number(&f.history), "keep-history", "changes remembered of each instance")
-	cmd.Flags().Var(number(&f.scans), "keep-scans", "ended scans remembered, and as many rescans")
+	cmd.Flags().Var(number(&f.o.KeepHistory), "keep-history", "changes remembered of each instance")
+	cmd.Flags().Var(number(&f.o.KeepScans), "keep-scans", "ended scans remembered, and as many rescans")
 }
 
 func (f *processFlags) addSink(cmd *cobra.Command) {
 	host, _ := os.Hostname()
-	cmd.Flags().IntVar(&f.storeMax, "store-max-mib", 0, "MiB that the store's file may grow to; results wait in the stream while it is full. 0 is as much as the disk takes")
-	f.keep.add(cmd)
+	cmd.Flags().IntVar(&f.o.StoreMaxMiB, "store-max-mib", 0, "MiB that the store's file may grow to; results wait in the stream while it is full. 0 is as much as the disk takes")
+	f.addKept(cmd)
 	f.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; progress is then counted by owner too")
-	cmd.Flags().StringVar(&f.sinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
-	cmd.Flags().DurationVar(&f.idle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
+	cmd.Flags().StringVar(&f.o.SinkName, "sink-name", host, "name of this sink; several sinks keep a store each")
+	cmd.Flags().DurationVar(&f.o.ScanIdle, "scan-idle", 15*time.Minute, "a scan without progress for so long ends aborted and is run again once")
 }
 
 func (f *processFlags) addDebug(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.debug, "debug-listen", "", "loopback `address` of profiles (/debug/pprof/) and of the level of the log (/log-level); none without it")
+	cmd.Flags().StringVar(&f.o.Debug.Listen, "debug-listen", "", "loopback `address` of profiles (/debug/pprof/) and of the level of the log (/log-level); none without it")
 }
 
 func (f *processFlags) options(settings *settings, name string, roles app.Role, def bus.Sync) app.Options {
-	opts := app.Options{
-		Roles: roles, NATS: f.nats.options(settings, name, def), Cloud: f.cloud.options(settings), Accounts: f.cloud.accounts,
-		Store: f.store.dir, StoreMaxMiB: f.storeMax, KeepGone: f.keep.gone, KeepHistory: f.keep.history, KeepScans: f.keep.scans, OwnerTags: f.owners.tags, OwnerAccount: f.owners.fallback == "account", SinkName: f.sinkName, Targets: f.rules.targets, Rules: f.rules.rules,
-		Concurrency: f.cloud.concurrency, ScanIdle: f.idle, Trace: f.trace.options(settings, name), Log: settings.log, Now: time.Now,
-		HTTP: f.listen.options(), Evidence: f.evidence.options(),
-		Language: languageOf(settings.flags), Debug: app.DebugOptions{Listen: f.debug, Level: settings.level},
-	}
-	if f.idle > 0 { // what waits for longer is taken for lost
-		opts.Cloud.ThrottleWait, opts.Cloud.MaxThrottled = min(opts.Cloud.ThrottleWait, f.idle/2), min(opts.Cloud.MaxThrottled, f.idle*2/3)
+	opts := f.o
+	opts.Roles, opts.NATS, opts.Store = roles, f.nats.options(settings, name, def), f.store.dir
+	opts.Cloud, opts.Accounts, opts.Concurrency = f.cloud.options(settings), f.cloud.accounts, f.cloud.o.Concurrency
+	opts.OwnerTags, opts.OwnerAccount, opts.Targets, opts.Rules = f.owners.tags, f.owners.fallback == "account", f.rules.targets, f.rules.rules
+	opts.HTTP, opts.Evidence, opts.Trace = f.listen.o, f.evidence.options(), f.trace.options(settings, name)
+	opts.Language, opts.Debug.Level, opts.Log, opts.Now = languageOf(settings.flags), settings.level, settings.log, time.Now
+	if opts.ScanIdle > 0 { // what waits for longer is taken for lost
+		opts.Cloud.ThrottleWait, opts.Cloud.MaxThrottled = min(opts.Cloud.ThrottleWait, opts.ScanIdle/2), min(opts.Cloud.MaxThrottled, opts.ScanIdle*2/3)
 	}
 	opts.Distributed = opts.NATS.URL != ""
 	if name != "shenscan-serve" {
@@ -204,14 +194,8 @@ func asksElsewhere(role string) string {
 	return "asking machines needs the cloud and a store, and a " + role + " has one of them at most; run `shenscan serve --probe` with the same --nats-url beside it, and a --store of its own"
 }
 
-func newRoleCmd(settings *settings, name string) *cobra.Command {
+func newRoleCmd(settings *settings, name string, role app.Role, short string) *cobra.Command {
 	flags, asks := &processFlags{}, false
-	role := map[string]app.Role{"producer": app.Producer, "worker": app.Worker, "sink": app.Sink}[name]
-	short := map[string]string{
-		"producer": "Run a producer: read the cloud, answer scan and rescan requests; any number of them",
-		"worker":   "Run a worker: add image metadata and classify; any number of them",
-		"sink":     "Run a sink: keep a store, serve the page, the API and the metrics; any number, a store each",
-	}[name]
 	cmd := &cobra.Command{
 		Use: name, Short: short, Args: noArgs,
 		Example: fmt.Sprintf("  shenscan %s --nats-url nats://127.0.0.1:4222", name),

@@ -206,7 +206,7 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 				moved = append(moved, fmt.Sprintf("%s: %s -> %s (%s)", after.Verdicts[n].Target, record.Verdicts[n].Level, after.Verdicts[n].Level, after.Verdicts[n].Rule))
 			}
 		}
-		examples.Rows = append(examples.Rows, []report.Cell{{Text: after.Account + "/" + after.Region}, {Text: after.InstanceID}, {Text: report.OSName(after.OS.Family, after.OS.Version)}, {Text: strings.Join(moved, " ")}})
+		examples.Rows = append(examples.Rows, cells(after.Account+"/"+after.Region, after.InstanceID, report.OSName(after.OS.Family, after.OS.Version), strings.Join(moved, " ")))
 	}
 	screen.show(&examples)
 	return screen.err

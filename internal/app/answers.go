@@ -203,21 +203,34 @@ func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planReques
 	if err != nil {
 		return nil, at, "", err
 	}
-	owners, byAccount := []string{planRequest.OwnerTag}, false
-	if planRequest.OwnerTag == "" {
-		if owners, byAccount, err = plan.Owners(view); err != nil {
-			return nil, at, "", err
-		}
+	var owners []string
+	if planRequest.OwnerTag != "" {
+		owners = []string{planRequest.OwnerTag}
 	}
-	groups, err := view.StartGroups(ctx)
+	options, err := PlanOptions(ctx, view, rs, to[0], owners, false, s.a.o.Now())
 	if err != nil {
 		return nil, at, "", err
 	}
-	whole, err := plan.Build(view.Instances(ctx), plan.Options{
-		Target: to[0], Families: rs.Families(), Rules: rs, Types: types, OwnerTags: owners, OwnerAccount: byAccount, KeepOS: planRequest.KeepOS,
-		Checks: rs.Definition().Checks, Now: s.a.o.Now().UTC(), Summary: view.Summary(), StartGroups: groups,
-	})
+	options.Types, options.KeepOS = types, planRequest.KeepOS
+	whole, err := plan.Build(view.Instances(ctx), options)
 	return whole, view.Moment(), rs.Digest(), err
+}
+
+// PlanOptions are those of a plan of what a view shows. Where neither tags name owners
+// nor accounts are the owners, they are those by which the last scan counted.
+func PlanOptions(ctx context.Context, view *store.View, rs *rules.Ruleset, to rules.Target, owners []string, byAccount bool, now time.Time) (plan.Options, error) {
+	options := plan.Options{
+		Target: to, Families: rs.Families(), Rules: rs, OwnerTags: owners, OwnerAccount: byAccount,
+		Checks: rs.Definition().Checks, Now: now.UTC(), Summary: view.Summary(),
+	}
+	var err error
+	if len(owners) == 0 && !byAccount {
+		if options.OwnerTags, options.OwnerAccount, err = plan.Owners(view); err != nil {
+			return options, err
+		}
+	}
+	options.StartGroups, err = view.StartGroups(ctx)
+	return options, err
 }
 
 // Progress implements httpapi.Answers.
