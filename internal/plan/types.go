@@ -39,7 +39,7 @@ type choiceKey struct {
 	typ, zone   string
 	cpu, memory int
 	arch        string
-	fallback    bool
+	system      *fits // of the target, or of the 5th generation
 	against     *reserve
 }
 
@@ -176,9 +176,7 @@ func (c *chooser) size(rec *record.Record) (cpu int, memoryMiB int, cpuArch stri
 
 // replacement recommends a type of the target.
 func (c *chooser) replacement(rec *record.Record) Choice {
-	return c.cached(rec, false, func(cpu, memory int, arch string, against reserve) Choice {
-		return c.pick(c.targets, rec, cpu, memory, arch, against)
-	})
+	return c.choose(rec, c.targets, c.onClass)
 }
 
 // fallback recommends a 5th-generation type that runs the instance's system.
@@ -198,9 +196,7 @@ func (c *chooser) fallback(rec *record.Record) Choice {
 	case rec.Virtualization == family.KVM:
 		return Choice{Type: rec.InstanceType, Why: "it runs on KVM now and can stay"}
 	}
-	choice := c.cached(rec, true, func(cpu, memory int, arch string, against reserve) Choice {
-		return c.pick(c.gen5, rec, cpu, memory, arch, against)
-	})
+	choice := c.choose(rec, c.gen5, c.onGen5)
 	if verdict.Level == rules.NeedsAction && choice.Type != "" {
 		choice.Why += "; there too it needs action: " + verdict.Reason
 	}
@@ -214,20 +210,17 @@ func (c *chooser) noWayOut(rec *record.Record) bool {
 	return v != nil && v.Level == rules.Incompatible && !has(v, "stay-gen5") && rec.Virtualization != family.KVM
 }
 
-func (c *chooser) cached(rec *record.Record, fallback bool, pick func(cpu, memory int, arch string, against reserve) Choice) Choice {
+// choose picks an offer, once for all instances that the choice is the same for.
+func (c *chooser) choose(rec *record.Record, offers []*offer, system *fits) Choice {
 	cpu, memory, arch := c.size(rec)
-	key := choiceKey{typ: rec.InstanceType, cpu: cpu, memory: memory, arch: arch, fallback: fallback}
-	system := c.onClass
-	if fallback {
-		system = c.onGen5
-	}
+	key := choiceKey{typ: rec.InstanceType, cpu: cpu, memory: memory, arch: arch, system: system}
 	key.against = system.of(rec, arch == "arm64")
 	if c.o.Stock != nil {
 		key.scope, key.zone = ecs.Scope{Account: rec.Account, Region: rec.Region}, rec.Zone
 	}
 	choice, ok := c.cache[key]
 	if !ok {
-		choice = pick(cpu, memory, arch, *key.against)
+		choice = c.pick(offers, rec, cpu, memory, arch, *key.against)
 		c.cache[key] = choice
 	}
 	return choice

@@ -23,14 +23,8 @@ type book struct {
 	Verdicts set[encoded] `json:"verdicts"`
 	Profiles set[encoded] `json:"profiles"`
 
-	known map[knownKey]int
+	known map[record.Shared]int
 	in    lang.Language
-}
-
-// knownKey recognises a shared classification without looking into it.
-type knownKey struct {
-	verdicts *rules.Verdict
-	os       rules.OS
 }
 
 // set numbers values in the order in which they came up.
@@ -107,24 +101,19 @@ type sharedVerdict struct {
 // profile finds the record's classification by identity, and by content when
 // it is not shared.
 func (b *book) profile(rec *record.Record, targets []string) int {
-	var id knownKey
-	if len(rec.Verdicts) > 0 {
-		id = knownKey{&rec.Verdicts[0], rec.OS}
-		if at, ok := b.known[id]; ok {
-			return at
-		}
+	key := record.SharedBy(rec)
+	if at, ok := b.known[key]; ok {
+		return at
 	}
 	p := profile{Name: b.in.Say(OSName(rec.OS.Family, rec.OS.Version)), OS: rec.OS, Legacy: rec.Legacy, Conflicts: rec.Conflicts}
 	for _, target := range targets {
 		p.Verdicts = append(p.Verdicts, b.verdict(rec, target))
 	}
 	at := b.Profiles.number(encoded(content(p)))
-	if id.verdicts != nil {
-		if b.known == nil || len(b.known) >= maxKnown {
-			b.known = map[knownKey]int{}
-		}
-		b.known[id] = at
+	if b.known == nil || len(b.known) >= maxKnown {
+		b.known = map[record.Shared]int{}
 	}
+	b.known[key] = at
 	return at
 }
 

@@ -122,26 +122,8 @@ const keptChanges = 1000
 // in which no verdict moved are left out. Of head it takes what was asked for.
 func NewSince(head Since, changes iter.Seq2[*Change, error]) (*Since, error) {
 	since := &Since{ScanID: head.ScanID, Of: head.Of, At: head.At.UTC(), Kind: head.Kind, Narrowed: head.Narrowed, Asked: head.Asked, Causes: map[string]int{}}
-	moved := func(yield func(*Change, error) bool) {
-		for change, err := range changes {
-			if err == nil && !change.moved() {
-				continue
-			}
-			if !yield(change, err) {
-				return
-			}
-		}
-	}
-	since.Changes = func(yield func(*Change, error) bool) {
-		for change, err := range moved {
-			if err == nil && !since.lists(&change.Change) {
-				continue
-			}
-			if !yield(change, err) {
-				return
-			}
-		}
-	}
+	moved := only(changes, (*Change).moved)
+	since.Changes = only(moved, func(change *Change) bool { return since.lists(&change.Change) })
 	for change, err := range moved {
 		if err != nil {
 			return nil, err
@@ -166,6 +148,17 @@ func NewSince(head Since, changes iter.Seq2[*Change, error]) (*Since, error) {
 	}
 	since.keep()
 	return since, nil
+}
+
+// only are the changes that are wanted.
+func only(changes iter.Seq2[*Change, error], wanted func(*Change) bool) iter.Seq2[*Change, error] {
+	return func(yield func(*Change, error) bool) {
+		for change, err := range changes {
+			if (err != nil || wanted(change)) && !yield(change, err) {
+				return
+			}
+		}
+	}
 }
 
 // keep sorts and cuts what a page can show.

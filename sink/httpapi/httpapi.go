@@ -57,9 +57,10 @@ type Options struct {
 	Languages []lang.Language
 	// MaxInFlight bounds concurrent requests for pages and API; 0 is 64.
 	MaxInFlight int
-	// Timeout bounds the work on one request; 0 is 20 s.
-	Timeout time.Duration
 }
+
+// timeout bounds the work on one request.
+const timeout = 20 * time.Second
 
 // maxBody bounds the body of a request, in bytes.
 const maxBody = 256 << 10
@@ -83,9 +84,6 @@ func New(options Options) (http.Handler, error) {
 	}
 	if options.MaxInFlight <= 0 {
 		options.MaxInFlight = 64
-	}
-	if options.Timeout <= 0 {
-		options.Timeout = 20 * time.Second
 	}
 	own, err := web.ReadFile("web/live.js")
 	if err != nil {
@@ -179,7 +177,7 @@ func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
 			Problem(w, http.StatusServiceUnavailable, "too many requests are being answered; ask again in a second")
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		handlerFunc(w, r.WithContext(ctx))
 	})

@@ -62,28 +62,25 @@ func (s *server) spoken(handler http.Handler) http.Handler {
 		w.Header().Add("Vary", "Accept-Language, Cookie")
 		in := s.wished(r)
 		values := r.URL.Query()
-		asked := values[languageParam]
-		named := len(asked) == 1
-		if named {
-			if in, named = lang.Parse(asked[0]); named && slices.Contains(s.o.Languages, in) {
-				http.SetCookie(w, &http.Cookie{
-					Name: languageCookie, Value: string(in), Path: "/", MaxAge: 365 * 24 * 60 * 60,
-					HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-				})
-			} else {
-				in, named = s.wished(r), false
+		asked, known := values[languageParam], false
+		if len(asked) == 1 {
+			if named, ok := lang.Parse(asked[0]); ok && slices.Contains(s.o.Languages, named) {
+				in, known = named, true
 			}
 		}
 		r = r.WithContext(context.WithValue(r.Context(), languageKey{}, in))
-		if len(asked) > 0 && !named {
-			s.failWith(w, r, http.StatusBadRequest, lang.Unknown(report.Short(strings.Join(asked, ", "), 40)).Error()+".")
-			return
-		}
-		if named { // what handlers read of an address is what it asks for
-			address := *r.URL
+		if known {
+			http.SetCookie(w, &http.Cookie{
+				Name: languageCookie, Value: string(in), Path: "/", MaxAge: 365 * 24 * 60 * 60,
+				HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+			})
+			address := *r.URL // what handlers read of an address is what it asks for
 			values.Del(languageParam)
 			address.RawQuery = values.Encode()
 			r.URL = &address
+		} else if len(asked) > 0 {
+			s.failWith(w, r, http.StatusBadRequest, lang.Unknown(report.Short(strings.Join(asked, ", "), 40)).Error()+".")
+			return
 		}
 		handler.ServeHTTP(w, r)
 	})
