@@ -3,6 +3,7 @@ package plan
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -122,10 +123,7 @@ func (l *listed) row(p *Plan, it *Item) []any {
 	if p.ByOwner {
 		owner = sayOwner(l.in, it.Owner)
 	}
-	why := it.Reason
-	if it.Question != "" {
-		why = it.Question
-	}
+	why := cmp.Or(it.Question, it.Reason)
 	system := l.in.Say(it.OS)
 	if it.Legacy {
 		system += " " + l.in.Say("(legacy)")

@@ -358,10 +358,7 @@ func mdItems(w *bufio.Writer, wave *Wave, byOwner bool) error {
 			}
 			fmt.Fprintf(w, "\n### %s\n\n%s", title, report.MarkdownHead("instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "window", "solutions", "checklist:", "why"))
 		}
-		why := it.Reason
-		if it.Question != "" {
-			why = it.Question
-		}
+		why := cmp.Or(it.Question, it.Reason)
 		if it.Note != "" {
 			why += " " + it.Note
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -52,93 +53,89 @@ var sheetNames = map[waves.ID]string{
 	waves.ReplaceOS: "OS replacement", waves.StayGen5: "Stay", waves.Unknown: "Unknown", waves.Waived: "Waived", waves.AlreadyThere: "Already there",
 }
 
+// workbook writes the sheets of a plan.
+type workbook struct {
+	*excelize.File
+
+	plan       *Plan
+	bold, wrap int // styles
+	in         lang.Language
+}
+
 // writeWorkbook writes a workbook with a sheet a wave, after one that says what
 // it is. Rows are streamed; a wave of more than rows of them goes on in a
 // further sheet.
 func writeWorkbook(w io.Writer, plan *Plan, rows int, in lang.Language) (err error) {
-	book := excelize.NewFile()
-	defer func() {
-		if closed := book.Close(); err == nil {
-			err = closed
-		}
-	}()
-	bold, err := book.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Color: []string{"E8EDF3"}, Pattern: 1}})
-	if err != nil {
+	book := &workbook{File: excelize.NewFile(), plan: plan, in: in}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	if book.bold, err = book.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Color: []string{"E8EDF3"}, Pattern: 1}}); err != nil {
 		return err
 	}
-	wrap, err := book.NewStyle(&excelize.Style{Alignment: &excelize.Alignment{WrapText: true, Vertical: "top"}})
-	if err != nil {
+	if book.wrap, err = book.NewStyle(&excelize.Style{Alignment: &excelize.Alignment{WrapText: true, Vertical: "top"}}); err != nil {
 		return err
 	}
-	if err := book.SetSheetName("Sheet1", in.Say("Plan")); err != nil {
-		return err
-	}
-	if err := writeCover(book, plan, bold, wrap, in); err != nil {
+	if err := book.cover(); err != nil {
 		return err
 	}
 	for _, wave := range plan.Waves {
-		if err := writeSheets(book, wave, rows, bold, wrap, in); err != nil {
+		if err := book.sheets(wave, rows); err != nil {
 			return err
 		}
 	}
 	return book.Write(w)
 }
 
-// writeSheets writes the sheets of a wave.
-func writeSheets(book *excelize.File, wave *Wave, rows, bold, wrap int, in lang.Language) error {
+// sheets writes the sheets of a wave.
+func (b *workbook) sheets(wave *Wave, rows int) error {
 	next, stop := iter.Pull(wave.Items)
 	defer stop()
 	for left, part := wave.Instances, 1; left > 0; left, part = left-rows, part+1 {
-		name := in.Say(sheetNames[wave.ID])
+		name := b.in.Say(sheetNames[wave.ID])
 		if part > 1 {
 			name = fmt.Sprintf("%s (%d)", name, part)
 		}
-		s := sheet{book: book, wave: wave, name: name, bold: bold, wrap: wrap, in: in}
-		if err := s.write(next, min(left, rows)); err != nil {
+		if err := b.sheet(wave, name, next, min(left, rows)); err != nil {
 			return fmt.Errorf("sheet %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// writeCover says what the workbook is about.
-func writeCover(book *excelize.File, plan *Plan, bold, wrap int, in lang.Language) error {
-	out, err := book.NewStreamWriter(in.Say("Plan"))
+// cover says what the workbook is about.
+func (b *workbook) cover() error {
+	say, plan := b.in.Say, b.plan
+	if err := b.SetSheetName("Sheet1", say("Plan")); err != nil {
+		return err
+	}
+	out, err := b.NewStreamWriter(say("Plan"))
 	if err != nil {
 		return err
 	}
-	if err := out.SetColWidth(1, 1, 28); err != nil {
+	if err := errors.Join(out.SetColWidth(1, 1, 28), out.SetColWidth(2, 3, 70)); err != nil {
 		return err
-	}
-	if err := out.SetColWidth(2, 3, 70); err != nil {
-		return err
-	}
-	owner := plan.Owner
-	if owner == "" {
-		owner = in.Say("all")
 	}
 	lines := [][]any{
-		{in.Say("Migration plan to"), report.Clean(plan.Target)},
-		{in.Say("Owner"), owner},
-		{in.Say("Made"), report.Moment(plan.MadeAt)},
-		{in.Say("Rules"), report.Clean(plan.Ruleset)},
-		{in.Say("Records"), in.Say(plan.Completeness)},
-		{in.Say("Availability"), report.Clean(in.Say(plan.Availability.Words()))},
-		{in.Say("Disks"), report.Clean(in.Say(cmp.Or(plan.Disks.Words(), "they were not asked for; --disks asks")))},
-		{in.Say("Offered change"), report.Clean(in.Say(cmp.Or(plan.Offered.Words(), "nobody asked whether they are offered; --offered asks")))},
-		{in.Say("Instances"), plan.Instances},
+		{say("Migration plan to"), report.Clean(plan.Target)},
+		{say("Owner"), cmp.Or(plan.Owner, say("all"))},
+		{say("Made"), report.Moment(plan.MadeAt)},
+		{say("Rules"), report.Clean(plan.Ruleset)},
+		{say("Records"), say(plan.Completeness)},
+		{say("Availability"), report.Clean(say(plan.Availability.Words()))},
+		{say("Disks"), report.Clean(say(cmp.Or(plan.Disks.Words(), "they were not asked for; --disks asks")))},
+		{say("Offered change"), report.Clean(say(cmp.Or(plan.Offered.Words(), "nobody asked whether they are offered; --offered asks")))},
+		{say("Instances"), plan.Instances},
 		{},
-		{in.Say("Wave"), in.Say("What it is"), in.Say("Instances")},
+		{say("Wave"), say("What it is"), say("Instances")},
 	}
 	head := len(lines) - 1
 	for _, wave := range plan.Waves {
-		lines = append(lines, []any{in.Say(wave.Title), in.Say(wave.What), wave.Instances})
+		lines = append(lines, []any{say(wave.Title), say(wave.What), wave.Instances})
 	}
 	for i, line := range lines {
 		for c := range line {
-			style := wrap
+			style := b.wrap
 			if c == 0 || i == head {
-				style = bold
+				style = b.bold
 			}
 			line[c] = excelize.Cell{StyleID: style, Value: line[c]}
 		}
@@ -149,21 +146,12 @@ func writeCover(book *excelize.File, plan *Plan, bold, wrap int, in lang.Languag
 	return out.Flush()
 }
 
-// sheet is one sheet of a wave.
-type sheet struct {
-	book       *excelize.File
-	wave       *Wave
-	name       string
-	bold, wrap int
-	in         lang.Language
-}
-
-// write writes the next n items.
-func (s *sheet) write(next func() (*Item, bool), n int) error {
-	if _, err := s.book.NewSheet(s.name); err != nil {
+// sheet writes the next n items of a wave.
+func (b *workbook) sheet(wave *Wave, name string, next func() (*Item, bool), n int) error {
+	if _, err := b.NewSheet(name); err != nil {
 		return err
 	}
-	out, err := s.book.NewStreamWriter(s.name)
+	out, err := b.NewStreamWriter(name)
 	if err != nil {
 		return err
 	}
@@ -172,12 +160,10 @@ func (s *sheet) write(next func() (*Item, bool), n int) error {
 		if err := out.SetColWidth(i+1, i+1, c.width); err != nil {
 			return err
 		}
-		head[i] = excelize.Cell{StyleID: s.bold, Value: s.in.Say(c.title)}
+		head[i] = excelize.Cell{StyleID: b.bold, Value: b.in.Say(c.title)}
 	}
-	if err := out.SetPanes(&excelize.Panes{Freeze: true, XSplit: 1, YSplit: 1, TopLeftCell: "B2", ActivePane: "bottomRight"}); err != nil {
-		return err
-	}
-	if err := out.SetRow("A1", head); err != nil {
+	panes := &excelize.Panes{Freeze: true, XSplit: 1, YSplit: 1, TopLeftCell: "B2", ActivePane: "bottomRight"}
+	if err := errors.Join(out.SetPanes(panes), out.SetRow("A1", head)); err != nil {
 		return err
 	}
 	steps := map[string]string{}
@@ -186,7 +172,7 @@ func (s *sheet) write(next func() (*Item, bool), n int) error {
 		if !ok {
 			return fmt.Errorf("%d of %d instances came", i, n)
 		}
-		if err := out.SetRow(fmt.Sprintf("A%d", i+2), s.row(it, steps)); err != nil {
+		if err := out.SetRow(fmt.Sprintf("A%d", i+2), b.row(wave, it, steps)); err != nil {
 			return err
 		}
 	}
@@ -196,44 +182,35 @@ func (s *sheet) write(next func() (*Item, bool), n int) error {
 	}
 	choice := excelize.NewDataValidation(true)
 	choice.SetSqref(fmt.Sprintf("%s2:%s%d", done, done, n+1))
-	if err := choice.SetDropList([]string{s.in.Say("no"), s.in.Say("yes")}); err != nil {
-		return err
-	}
-	if err := s.book.AddDataValidation(s.name, choice); err != nil {
-		return err
-	}
-	if err := s.book.AutoFilter(s.name, fmt.Sprintf("A1:%s%d", done, n+1), nil); err != nil {
-		return err
-	}
-	return out.Flush()
+	return errors.Join(choice.SetDropList([]string{b.in.Say("no"), b.in.Say("yes")}), b.AddDataValidation(name, choice),
+		b.AutoFilter(name, fmt.Sprintf("A1:%s%d", done, n+1), nil), out.Flush())
 }
 
 // row is what sheetHead says of an item. steps are texts that are made already.
-func (s *sheet) row(it *Item, steps map[string]string) []any {
+func (b *workbook) row(wave *Wave, it *Item, steps map[string]string) []any {
+	say := b.in.Say
 	key := strings.Join(it.Solutions, "\n")
 	what, ok := steps[key]
 	if !ok {
-		what = s.wave.steps(it, s.in)
+		what = wave.steps(it, b.in)
 		steps[key] = what
 	}
-	if alternatives := strings.Join(report.SayAll(s.in, it.Alternatives), s.in.Say(", or ")); alternatives != "" {
-		what = strings.TrimSpace(what + "\n" + s.in.Say("Or:") + " " + alternatives)
-	}
-	why := it.Reason
-	if it.Question != "" {
-		why = it.Question
+	if alternatives := strings.Join(report.SayAll(b.in, it.Alternatives), say(", or ")); alternatives != "" {
+		what = strings.TrimSpace(what + "\n" + say("Or:") + " " + alternatives)
 	}
 	done := "no"
-	if s.wave.ID == waves.AlreadyThere {
+	if wave.ID == waves.AlreadyThere {
 		done = "yes"
 	}
+	fallback := it.Fallback
+	fallback.Why = say(fallback.Why)
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, s.in.Say(it.OS), it.CurrentType, s.in.Say(it.Verdict), s.in.Say(why), what, numbered(report.SayAll(s.in, it.Checklist), "\n"), DiskText(it.Disks, s.in), OfferedText(it.Offered, s.in),
-		it.Replacement.Type, s.in.Say(it.Replacement.Why), s.in.Say(string(it.Path)), s.in.Say(it.PathNote), choiceText(sayChoice(s.in, it.Fallback)), it.Window, s.in.Say(it.Note), s.in.Say(done),
+		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, say(it.OS), it.CurrentType, say(it.Verdict), say(cmp.Or(it.Question, it.Reason)), what, numbered(report.SayAll(b.in, it.Checklist), "\n"), DiskText(it.Disks, b.in), OfferedText(it.Offered, b.in),
+		it.Replacement.Type, say(it.Replacement.Why), say(string(it.Path)), say(it.PathNote), choiceText(fallback), it.Window, say(it.Note), say(done),
 	}
 	cells := make([]any, len(texts))
 	for i, text := range texts {
-		cells[i] = excelize.Cell{StyleID: s.wrap, Value: cellText(text)}
+		cells[i] = excelize.Cell{StyleID: b.wrap, Value: cellText(text)}
 	}
 	return cells
 }
@@ -248,12 +225,6 @@ func (w *Wave) steps(it *Item, in lang.Language) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// sayChoice is a choice with its reason in the language.
-func sayChoice(in lang.Language, c Choice) Choice {
-	c.Why = in.Say(c.Why)
-	return c
 }
 
 // cellText is what a cell takes: lines without control characters. What is
