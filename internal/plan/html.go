@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"slices"
 	"strings"
 
@@ -41,7 +40,7 @@ const dataHere = `{"here":"the instances"}`
 // writeHTML writes one file that loads nothing. The instances stand in it as
 // data, of which a script shows what is unfolded: a page with a row for each of
 // thousands takes a browser many seconds.
-func writeHTML(w io.Writer, plan *Plan, in lang.Language) error {
+func writeHTML(out *bufio.Writer, plan *Plan, in lang.Language) error {
 	layout, err := report.Templates(in).Funcs(template.FuncMap{
 		"texts":  func() string { return in.Script(script()) },
 		"owners": func(w *Wave) string { return ownerLine(w.Owners, 8, in) }, "ownerName": func(name string) string { return sayOwner(in, name) },
@@ -67,13 +66,12 @@ func writeHTML(w io.Writer, plan *Plan, in lang.Language) error {
 	if !ok {
 		return errors.New("the page has no place for its data")
 	}
-	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "%s", before)
 	if err := writeListed(out, plan, in); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s", after)
-	return out.Flush()
+	return nil
 }
 
 // listed is what the script of the page lists. Texts and checklists stand in it

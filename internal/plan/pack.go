@@ -144,11 +144,11 @@ func fileName(owner string, marked bool) string {
 // packFormats are the files of a part, by extension.
 var packFormats = []struct {
 	ext, title string
-	write      func(io.Writer, *Plan, lang.Language) error
+	write      func(*bufio.Writer, *Plan, lang.Language) error
 }{
 	{"html", "page", writeHTML},
-	{"csv", "CSV", func(w io.Writer, p *Plan, _ lang.Language) error { return writeCSV(w, p, false) }},
-	{"xlsx", "Excel", func(w io.Writer, p *Plan, in lang.Language) error { return writeWorkbook(w, p, sheetRows, in) }},
+	{"csv", "CSV", func(w *bufio.Writer, p *Plan, _ lang.Language) error { return writeCSV(w, p, false) }},
+	{"xlsx", "Excel", func(w *bufio.Writer, p *Plan, in lang.Language) error { return writeWorkbook(w, p, sheetRows, in) }},
 }
 
 // WritePack writes an index and the files of every part into a folder, which is
@@ -202,18 +202,18 @@ func WritePack(dir string, plan *Plan, in lang.Language) ([]Part, error) {
 func writeParts(dir string, plan *Plan, parts []Part, in lang.Language) error {
 	for i := range parts {
 		for _, f := range packFormats {
-			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w io.Writer) error { return f.write(w, parts[i].Plan, in) }); err != nil {
+			if err := writeFile(filepath.Join(dir, parts[i].File+"."+f.ext), func(w *bufio.Writer) error { return f.write(w, parts[i].Plan, in) }); err != nil {
 				return fmt.Errorf("%s: %w", parts[i].File, err)
 			}
 		}
 	}
-	if err := writeFile(filepath.Join(dir, "index.csv"), func(w io.Writer) error { return writeIndexCSV(w, plan, parts) }); err != nil {
+	if err := writeFile(filepath.Join(dir, "index.csv"), func(w *bufio.Writer) error { return writeIndexCSV(w, plan, parts) }); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error { return writeIndex(w, plan, parts, in) })
+	return writeFile(filepath.Join(dir, "index.html"), func(w *bufio.Writer) error { return writeIndex(w, plan, parts, in) })
 }
 
-func writeFile(path string, write func(io.Writer) error) error {
+func writeFile(path string, write func(*bufio.Writer) error) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // it holds what a whole team runs
 	if err != nil {
 		return err

@@ -203,41 +203,39 @@ var csvHead = []string{
 	"path", "path_note", "fallback_type", "fallback_why", "fallback_availability", "solutions", "steps", "benefits", "drawbacks", "alternatives", "checklist", "disks_state", "disks", "change_state", "change", "question", "note", "done", "completeness",
 }
 
-func writeCSV(w io.Writer, plan *Plan, excel bool) error {
-	out, err := report.NewCSV(w, excel)
-	if err != nil {
-		return err
-	}
-	if err := out.Write(csvHead); err != nil {
-		return err
-	}
-	for _, wave := range plan.Waves {
-		for it := range wave.Items {
-			var steps, benefits, drawbacks []string
-			for _, name := range it.Solutions {
-				if solution := wave.solution(name); solution != nil {
-					steps = append(steps, solution.Steps...)
-					if solution.Benefit != "" {
-						benefits = append(benefits, solution.Name+": "+solution.Benefit)
-					}
-					if solution.Drawback != "" {
-						drawbacks = append(drawbacks, solution.Name+": "+solution.Drawback)
-					}
+func writeCSV(w *bufio.Writer, plan *Plan, excel bool) error {
+	return report.WriteCSV(w, excel, csvHead, func(write func([]string) error) error {
+		for _, wave := range plan.Waves {
+			for it := range wave.Items {
+				if err := write(csvRow(plan, wave, it)); err != nil {
+					return err
 				}
 			}
-			row := []string{
-				string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
-				it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
-				it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-				it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist, " "), disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+		}
+		return nil
+	})
+}
+
+func csvRow(plan *Plan, wave *Wave, it *Item) []string {
+	var steps, benefits, drawbacks []string
+	for _, name := range it.Solutions {
+		if solution := wave.solution(name); solution != nil {
+			steps = append(steps, solution.Steps...)
+			if solution.Benefit != "" {
+				benefits = append(benefits, solution.Name+": "+solution.Benefit)
 			}
-			if err := out.Write(row); err != nil {
-				return err
+			if solution.Drawback != "" {
+				drawbacks = append(drawbacks, solution.Name+": "+solution.Drawback)
 			}
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return []string{
+		string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
+		it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
+		it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
+		it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist, " "),
+		disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+	}
 }
 
 func numbered(steps []string, between string) string {

@@ -3,8 +3,8 @@ package report
 import (
 	"bufio"
 	"encoding/csv"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,40 +29,35 @@ func FormulaSafe(text string) string {
 	return text
 }
 
-// CSVWriter writes rows in which no spreadsheet finds a formula. For Excel it
-// begins with a byte order mark, without which Excel takes UTF-8 for the code
-// page of the machine (GBK in China), and numbers that Excel would round, as the
-// ids of accounts, have a tab before them, which makes them text.
-type CSVWriter struct {
-	*csv.Writer
-	excel bool
-	row   []string
-}
-
-// NewCSV returns a CSVWriter.
-func NewCSV(w io.Writer, excel bool) (*CSVWriter, error) {
-	if excel {
-		if _, err := io.WriteString(w, "\ufeff"); err != nil {
-			return nil, err
-		}
-	}
-	return &CSVWriter{Writer: csv.NewWriter(w), excel: excel}, nil
-}
-
 // mostDigits is how many digits of a number Excel keeps.
 const mostDigits = 15
 
-// Write writes one row.
-func (c *CSVWriter) Write(row []string) error {
-	c.row = c.row[:0]
-	for _, s := range row {
-		s = FormulaSafe(s)
-		if c.excel && len(s) > mostDigits && strings.Trim(s, "0123456789") == "" {
-			s = "\t" + s
-		}
-		c.row = append(c.row, s)
+// WriteCSV writes a head and rows in which no spreadsheet finds a formula. For Excel
+// it begins with a byte order mark, without which Excel takes UTF-8 for the code
+// page of the machine (GBK in China), and numbers that Excel would round, as the
+// ids of accounts, have a tab before them, which makes them text.
+func WriteCSV(w *bufio.Writer, excel bool, head []string, rows func(write func(row []string) error) error) error {
+	if excel {
+		fmt.Fprint(w, "\ufeff")
 	}
-	return c.Writer.Write(c.row)
+	out := csv.NewWriter(w)
+	var safe []string
+	write := func(row []string) error {
+		safe = safe[:0]
+		for _, s := range row {
+			s = FormulaSafe(s)
+			if excel && len(s) > mostDigits && strings.Trim(s, "0123456789") == "" {
+				s = "\t" + s
+			}
+			safe = append(safe, s)
+		}
+		return out.Write(safe)
+	}
+	if err := errors.Join(write(head), rows(write)); err != nil {
+		return err
+	}
+	out.Flush()
+	return out.Error()
 }
 
 // csvHead are the columns of every instance, before those of the targets.
@@ -80,31 +75,25 @@ var csvTail = []string{"conflicts", "tags", "observed_at", "scan_id", "ruleset",
 
 // writeChanges writes one row a change with two columns a target.
 func writeChanges(w *bufio.Writer, since *Since, targets []string, excel bool) error {
-	out, err := NewCSV(w, excel)
-	if err != nil {
-		return err
-	}
 	head := []string{"at", "account", "region", "instance_id", "instance_name", "why", "os_before", "os", "type_before", "type"}
 	for _, target := range targets {
 		head = append(head, Clean(target)+"_before", Clean(target)+"_after")
 	}
-	if err := out.Write(append(head, "scan_id")); err != nil {
-		return err
-	}
-	for change, err := range since.Changes {
-		if err != nil {
-			return err
+	return WriteCSV(w, excel, append(head, "scan_id"), func(write func([]string) error) error {
+		for change, err := range since.Changes {
+			if err != nil {
+				return err
+			}
+			row := []string{change.At.UTC().Format(time.RFC3339), change.Account, change.Region, change.InstanceID, change.InstanceName, Why(&change.Change), change.OSBefore, change.OS, change.TypeBefore, change.Type}
+			for _, target := range targets {
+				row = append(row, change.Before[target], change.After[target])
+			}
+			if err := write(append(row, change.ScanID)); err != nil {
+				return err
+			}
 		}
-		row := []string{change.At.UTC().Format(time.RFC3339), change.Account, change.Region, change.InstanceID, change.InstanceName, Why(&change.Change), change.OSBefore, change.OS, change.TypeBefore, change.Type}
-		for _, target := range targets {
-			row = append(row, change.Before[target], change.After[target])
-		}
-		if err := out.Write(append(row, change.ScanID)); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+		return nil
+	})
 }
 
 // writeCSV writes one row an instance with a group of columns a target; where
@@ -112,10 +101,6 @@ func writeChanges(w *bufio.Writer, since *Since, targets []string, excel bool) e
 func writeCSV(writer *bufio.Writer, report *Report, excel bool) error {
 	if report.Since != nil && report.Since.Asked {
 		return writeChanges(writer, report.Since, report.Summary.Targets, excel)
-	}
-	out, err := NewCSV(writer, excel)
-	if err != nil {
-		return err
 	}
 	whole := map[[2]string]string{} // completeness by account and region
 	for i := range report.Summary.Scopes {
@@ -130,21 +115,19 @@ func writeCSV(writer *bufio.Writer, report *Report, excel bool) error {
 		}
 	}
 	head = append(head, csvTail...)
-	if err := out.Write(head); err != nil {
-		return err
-	}
-	row := make([]string, 0, len(head))
-	for rec, err := range report.instances() {
-		if err != nil {
-			return err
+	return WriteCSV(writer, excel, head, func(write func([]string) error) error {
+		row := make([]string, 0, len(head))
+		for rec, err := range report.instances() {
+			if err != nil {
+				return err
+			}
+			row = csvRow(row[:0], rec, targets)
+			if err := write(append(row, whole[[2]string{rec.Account, rec.Region}])); err != nil {
+				return err
+			}
 		}
-		row = csvRow(row[:0], rec, targets)
-		if err := out.Write(append(row, whole[[2]string{rec.Account, rec.Region}])); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
+		return nil
+	})
 }
 
 func csvRow(row []string, rec *record.Record, targets []string) []string {

@@ -84,7 +84,7 @@ type Options struct {
 	Rows  int       // instances in the table, about, 0 for 250,000 (html only)
 	// Compact has rows refer to a legend (json and jsonl only).
 	Compact bool
-	// Excel writes CSV as Excel reads it: see CSVWriter.
+	// Excel writes CSV as Excel reads it: see WriteCSV.
 	Excel bool
 	// Language is that of what people read; "" is English. What programs read
 	// stays as it is.
