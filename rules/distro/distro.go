@@ -119,6 +119,7 @@ func (sc *scan) guess() Guess {
 	switch {
 	case isWindows(guessed.Family):
 		sc.looseYears()
+		sc.wordReleases()
 	case guessed.Family != "" && !guessed.Vague:
 		sc.looseVersions(&guessed)
 	}
@@ -218,6 +219,21 @@ func (sc *scan) looseYears() {
 	for _, i := range sc.loose[:sc.looseN] {
 		if y := sc.word(max(i, -i-1)); mainYear(y) {
 			sc.add(WindowsServer, "", y, "", true)
+		}
+	}
+}
+
+// wordReleases keeps the releases of Windows that are words and stand beside others,
+// before their name or behind it: "XP upgraded to Windows 10", "Windows 2008 R2, XP".
+// Behind another product such a word is a release of that: Office XP.
+func (sc *scan) wordReleases() {
+	for at := range sc.n {
+		release := words[sc.word(at)]
+		if release == nil || release.role != roleWeak || !isWindows(release.family) || release.version == "" {
+			continue
+		}
+		if before := words[sc.word(at-1)]; before == nil || before.role != roleOther {
+			sc.add(release.family, "", release.version, "", true)
 		}
 	}
 }

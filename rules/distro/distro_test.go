@@ -264,6 +264,9 @@ func TestBothSidesOfAChangeAreRead(t *testing.T) {
 		{"windows server 2003 升到 2016", "windows-server", "2003", "2016"},
 		{"由2003升级到Windows 2008 R2", "windows-server", "2003", "2008r2"},
 		{"Debian 11 (ex-squeeze)", "debian", "6", "11"},
+		{"XP升级到Windows 10", "windows-client", "xp", "10"},
+		{"原Vista现Windows 10", "windows-client", "vista", "10"},
+		{"Windows 7/XP", "windows-client", "xp", "7"},
 	} {
 		g := distro.Identify(c.in)
 		read := map[string]bool{g.Version: true}
