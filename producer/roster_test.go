@@ -356,3 +356,72 @@ func (r *regional) Regions(ctx context.Context, account string) ([]ecs.Region, e
 	r.asked++
 	return r.cloud.Regions(ctx, account)
 }
+
+// A directory that is down leaves out nobody who was in it, and repeats nobody; one
+// that could not be identified before is not remembered as another.
+func TestADirectoryThatIsDownRepeatsNobody(t *testing.T) {
+	d := &directory{accounts: []ecs.Account{{ID: "1"}, {ID: "2"}, {Name: "prod", Err: errors.New("no keys")}}}
+	r := producer.NewRoster(d, &cloud{}, nil, time.Now)
+	if got, err := r.Accounts(t.Context()); err != nil || len(got) != 3 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	d.accounts, d.err = []ecs.Account{{ID: "2"}}, errors.New("down")
+	got, err := r.Accounts(t.Context())
+	if err == nil || len(got) != 2 || got[0].ID != "2" || got[1].ID != "1" {
+		t.Errorf("%v, %v", got, err)
+	}
+	// Each that is wanted and not there is named, and those after it are scanned.
+	d.accounts, d.err = []ecs.Account{{ID: "1"}, {ID: "2", Name: "two"}}, nil
+	r.Use(d, []string{"typo", "two", "9", "1"})
+	got, err = r.Accounts(t.Context())
+	if err != nil || len(got) != 4 || got[0].Err == nil || got[1].ID != "2" || got[2].Err == nil || got[3].ID != "1" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A region is refused where every account was asked and none has it. What is proposed
+// can be scanned.
+func TestARegionIsRefusedWhereNoAccountHasIt(t *testing.T) {
+	c := &cloud{regions: []string{"cn-hangzhou"}}
+	d := &directory{accounts: []ecs.Account{{ID: "broken"}, {ID: "2", Name: "sandbox"}, {ID: "3", Name: "sandbux", Excluded: true}, {Name: "sandbix", Err: errors.New("no keys")}}}
+	r := producer.NewRoster(d, c, nil, time.Now)
+	for _, tc := range []struct {
+		account, region, code, text string
+	}{
+		{"", "cn-hangzhou", "", ""}, // one account that has it is enough
+		{"", "cn-hangzou", "503", `whether there is a region "cn-hangzou" could not be checked`},
+		{"2", "cn-hangzou", "400", `no region is called "cn-hangzou"; did you mean "cn-hangzhou"?`},
+		{"sandbax", "", "400", `no account is called "sandbax"; did you mean "sandbox"?`},
+	} {
+		var accounts, regions []string
+		if tc.account != "" {
+			accounts = []string{tc.account}
+		}
+		if tc.region != "" {
+			regions = []string{tc.region}
+		}
+		_, err := r.Resolve(t.Context(), accounts, regions)
+		re, refused := errors.AsType[*producer.RequestError](err)
+		if refused != (tc.code != "") || !refused && err != nil || refused && (re.Code != tc.code || !strings.HasPrefix(re.Text, tc.text)) {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+	// Regions are looked for in the accounts that are known, also while the directory
+	// is down, and only in those that are scanned.
+	d.err = errors.New("down")
+	if _, err := r.Resolve(t.Context(), nil, []string{"cn-hangzhou"}); err != nil {
+		t.Errorf("with what is known: %v", err)
+	}
+	down := producer.NewRoster(&directory{err: errors.New("down")}, c, nil, time.Now)
+	if _, err := down.Resolve(t.Context(), nil, []string{"cn-hangzhou"}); err == nil || !strings.Contains(err.Error(), "the accounts could not be listed: down") {
+		t.Errorf("with nothing known: %v", err)
+	}
+	partly := producer.NewRoster(&directory{accounts: []ecs.Account{{ID: "2"}}, err: errors.New("down")}, c, nil, time.Now)
+	if _, err := partly.Resolve(t.Context(), nil, []string{"cn-hangzhou"}); err != nil {
+		t.Errorf("with one that was listed: %v", err)
+	}
+	none := producer.NewRoster(&directory{accounts: []ecs.Account{{ID: "3", Excluded: true}, {ID: "4", Err: errors.New("no keys")}}}, c, nil, time.Now)
+	if _, err := none.Resolve(t.Context(), nil, []string{"cn-hangzhou"}); err == nil {
+		t.Error("a region of accounts that are not scanned is taken")
+	}
+}

@@ -217,17 +217,16 @@ func (t *Templates) addImages(ctx context.Context, scope ecs.Scope, items []even
 		item := &items[i]
 		for j := range item.Template.Versions {
 			version := &item.Template.Versions[j]
-			if !unseen(version) {
-				continue
-			}
-			if err != nil {
+			switch {
+			case !unseen(version):
+			case err != nil:
 				why := whyUnread(err)
 				item.Cause, item.Mend = why.Cause, why.Mend
-				continue
-			}
-			for k := range images {
-				if images[k].ID == version.Image {
-					version.Facts = images[k].Facts
+			default:
+				for k := range images {
+					if images[k].ID == version.Image {
+						version.Facts = images[k].Facts
+					}
 				}
 			}
 		}

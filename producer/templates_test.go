@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -263,4 +264,92 @@ func TestAScopeIsAnnouncedAfterItsLaunchTemplates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is known of an image counts for a week, and for an hour where it is of a time
+// to come, since clocks differ; a version that is asked for anew has its image looked
+// up. When it was asked for is told.
+func TestWhatIsKnownOfTemplatesHasAnAge(t *testing.T) {
+	began := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		later  time.Duration
+		latest int64
+		asked  map[string]int
+		fresh  bool // it is of the first time
+	}{
+		"within the week":            {7*24*time.Hour - 1, 4, map[string]int{"": 1}, true},
+		"after it":                   {7 * 24 * time.Hour, 4, map[string]int{"": 1, "images": 1}, false},
+		"by a clock that is behind":  {1 - time.Hour, 4, map[string]int{"": 1}, true},
+		"by one that is far behind":  {-time.Hour, 4, map[string]int{"": 1, "images": 1}, false},
+		"another version, in a week": {time.Hour, 5, map[string]int{"": 1, "lt-2": 1, "images": 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud, m, now := threeTemplates(), &memory{}, began
+			cloud.list = cloud.list[1:2]
+			reader := producer.NewTemplates(cloud, m, &m.journal, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+			if err := reader.Read(t.Context(), scope); err != nil {
+				t.Fatal(err)
+			}
+			now, cloud.asked, cloud.list[0].Latest = began.Add(tc.later), map[string]int{}, tc.latest
+			if err := reader.Read(t.Context(), scope); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.asked, cloud.asked); diff != "" {
+				t.Error(diff)
+			}
+			kept, err := m.Evidence(t.Context(), scope, event.EvidenceTemplates, []string{"lt-2"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			item := kept["lt-2"]
+			if item.Asked.Equal(began) != tc.fresh || !tc.fresh && !item.Asked.Equal(now) {
+				t.Errorf("asked at %s, now it is %s", item.Asked, now)
+			}
+			for _, version := range item.Template.Versions {
+				if version.Facts.OSName != "system of "+version.Image {
+					t.Errorf("version %d of image %s: %+v", version.Number, version.Image, version.Facts)
+				}
+			}
+		})
+	}
+}
+
+// patient is a cloud that takes a second to tell a version.
+type patient struct{ *templateCloud }
+
+func (p patient) TemplateVersions(ctx context.Context, s ecs.Scope, id string, numbers []int64) ([]ecs.TemplateVersion, error) {
+	out, err := p.templateCloud.TemplateVersions(ctx, s, id, numbers)
+	time.Sleep(time.Second)
+	return out, err
+}
+
+// After three templates that cannot be read the rest is not asked for: it is named
+// with the same cause.
+func TestTemplatesAreGivenUpAfterThree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud, m := &templateCloud{images: map[string]map[int64]string{}, broken: map[string]error{}, asked: map[string]int{}}, &memory{}
+		for i := range 20 {
+			id := fmt.Sprintf("lt-%02d", i)
+			cloud.list = append(cloud.list, ecs.LaunchTemplate{ID: id, Default: 1, Latest: 1})
+			if i < 3 {
+				cloud.broken[id] = errors.New("refused")
+			}
+		}
+		reader := producer.NewTemplates(patient{cloud}, m, &m.journal, time.Now, slog.New(slog.DiscardHandler))
+		if err := reader.Read(t.Context(), scope); err != nil {
+			t.Fatal(err)
+		}
+		named := 0
+		for _, read := range of[*event.EvidenceRead](&m.journal) {
+			for _, item := range read.Items {
+				if item.Cause == "refused" {
+					named++
+				}
+			}
+		}
+		// Four are under way when three of them are refused, and some begin meanwhile.
+		if asked := len(cloud.asked) - 1; asked > 8 || named < 15 || named != 20-(asked-3) {
+			t.Errorf("of 20 templates %d were asked for and %d named as refused", asked, named)
+		}
+	})
 }

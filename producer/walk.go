@@ -198,7 +198,7 @@ func (l *lane) walk(ctx context.Context) (*walk, error) {
 		}}
 		l.walks++
 		err := w.run(ctx)
-		if ctx.Err() != nil || w.busErr != nil || err == nil || ecs.ClassOf(err) != ecs.TokenExpired || restart >= l.p.o.Restarts {
+		if ecs.ClassOf(err) != ecs.TokenExpired || restart >= l.p.o.Restarts {
 			return w, err
 		}
 		l.p.o.Log.InfoContext(ctx, "token expired, lane starts over", "scan", l.job.ScanID, "account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane)
@@ -459,10 +459,7 @@ func judgedBy(instance *ecs.Instance) uint64 {
 	x := instance.Judged()
 	h := uint64(x.IoOptimized)<<8 | uint64(x.OSNVMe)
 	for _, s := range [...]string{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type} {
-		h = h*0x9e3779b97f4a7c15 + uint64(len(s))
-		if s != "" {
-			h ^= maphash.String(idSeed, s)
-		}
+		h = h*0x9e3779b97f4a7c15 ^ maphash.String(idSeed, s)
 	}
 	return h
 }
