@@ -299,6 +299,16 @@ func TestARequestForAnAccountThatCannotBeIdentifiedSaysWhy(t *testing.T) {
 			t.Errorf("%s: %v, want %s %s", name, err, want[0], want[1])
 		}
 	}
+	// It is asked for anew before it is refused, once its keys may be taken again.
+	now := time.Unix(1_700_000_000, 0)
+	r = producer.NewRoster(d, &cloud{regions: []string{"cn-x"}}, nil, func() time.Time { return now })
+	if _, err := r.Accounts(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now, d.accounts[1] = now.Add(time.Minute), ecs.Account{ID: "2", Name: "prod"}
+	if ids, err := r.Resolve(t.Context(), []string{"prod"}, nil); err != nil || !slices.Equal(ids, []string{"2"}) {
+		t.Errorf("a minute after its keys were refused: %q, %v", ids, err)
+	}
 	if ids, err := r.Resolve(t.Context(), []string{"one", "1"}, []string{"cn-x"}); err != nil || !slices.Equal(ids, []string{"1"}) {
 		t.Errorf("%q, %v", ids, err)
 	}
