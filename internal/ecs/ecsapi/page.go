@@ -2,8 +2,6 @@ package ecsapi
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"strconv"
 	"strings"
 	"sync"
@@ -350,24 +348,12 @@ func (r *pageReader) quoted() []byte {
 }
 
 // plainEnd returns the index of the first byte at or after i that ends a plain
-// run of a string: a quote, a backslash or a control character. Eight bytes
-// are looked at a time.
+// run of a string: a quote, a backslash or a control character.
 func plainEnd(b []byte, i int) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	for ; i <= len(b)-8; i += 8 {
-		w := binary.LittleEndian.Uint64(b[i : i+8])
-		// With one bit flipped a quote comes next to the control characters,
-		// and one comparison finds both. The lowest marked byte is right;
-		// bytes above a true hit may be marked wrongly, but only the lowest
-		// one is used. No byte from 0x80 on is marked.
-		low := w ^ ('"'^' ')*ones
-		slash := w ^ '\\'*ones
-		hit := ((low - (' '+1)*ones) | (slash - ones)) &^ w
-		if hit &= highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)>>3
-		}
+	for b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
+		i++
 	}
-	return len(b) - 1
+	return i
 }
 
 // own reads a string that hardly any two instances share.
