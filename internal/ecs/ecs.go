@@ -276,32 +276,30 @@ const (
 	Contradicted              // answers that are well-formed and cannot all be true: what was read may not be all
 )
 
-// String returns the class as logs, metrics and reports spell it.
-func (c Class) String() string {
-	return [...]string{"transient", "throttled", "credentials", "permission", "region-closed", "token-expired", "bad-request", "bad-answer", "contradicted"}[c]
+// classes are how logs, metrics and reports spell a class, and how people are told of it.
+var classes = [...]struct{ name, words string }{
+	Transient:    {"transient", "temporary failure"},
+	Throttled:    {"throttled", "throttled"},
+	Credentials:  {"credentials", "credentials"},
+	Permission:   {"permission", "permission"},
+	RegionClosed: {"region-closed", "region-closed"},
+	TokenExpired: {"token-expired", "page token expired"},
+	BadRequest:   {"bad-request", "refused as wrong"},
+	BadAnswer:    {"bad-answer", "unusable answer"},
+	Contradicted: {"contradicted", "contradicted"},
 }
 
+// String returns the class as logs, metrics and reports spell it.
+func (c Class) String() string { return classes[c].name }
+
 // Words names the class for people.
-func (c Class) Words() string {
-	switch c {
-	case Transient:
-		return "temporary failure"
-	case TokenExpired:
-		return "page token expired"
-	case BadRequest:
-		return "refused as wrong"
-	case BadAnswer:
-		return "unusable answer"
-	case Throttled, Credentials, Permission, RegionClosed, Contradicted: // plain as they are
-	}
-	return c.String()
-}
+func (c Class) Words() string { return classes[c].words }
 
 // ClassWords names for people the class that is spelt name.
 func ClassWords(name string) string {
-	for c := Transient; c <= Contradicted; c++ {
-		if c.String() == name {
-			return c.Words()
+	for _, class := range classes {
+		if class.name == name {
+			return class.words
 		}
 	}
 	return name

@@ -319,7 +319,7 @@ func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Durati
 	took := time.Since(begun)
 	defer exchange.release()
 	if err == nil {
-		if err = k.decode(padded(exchange.body)); err == nil {
+		if err = k.decode(exchange.body.Bytes()); err == nil {
 			k.c.o.Observer.Request(k.scope.Account, k.scope.Region, k.req.action, "", took)
 			return nil, 0
 		}

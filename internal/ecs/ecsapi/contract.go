@@ -269,37 +269,48 @@ func ofAsked(asked, got []string) string {
 	return ecs.AnswerFewer
 }
 
-func (k *contractor) instanceIDs(ctx context.Context) {
-	var asked []string
-	if k.first != nil {
-		for i := range k.first.instances[:min(len(k.first.instances), manyIDs)] {
-			asked = append(asked, k.first.instances[i].ID)
-		}
-	}
-	if len(asked) > 20 {
-		ids, _ := json.Marshal(asked) // strings always encode
-		listing, code := k.list(ctx, k.scope, "InstanceIds", string(ids), "MaxResults", fullPage)
-		if code != "" {
-			k.see(ecs.QuestionInstanceIDs, ecs.AnswerRefused, "with %s", code)
-		} else {
-			var got []string
-			for i := range listing.instances {
-				got = append(got, listing.instances[i].ID)
-			}
-			k.see(ecs.QuestionInstanceIDs, ofAsked(asked, got), "%d of %d", len(got), len(asked))
-		}
+// byID asks, with a way of asking for things by their ids, for many that are there and
+// for one that is not.
+func (k *contractor) byID(many, unknown, things, never string, there []string, ask func(ids ...string) (got []string, code string)) {
+	if asked := there[:min(len(there), manyIDs)]; len(asked) <= 20 {
+		k.see(many, "", "%d %s are too few", len(asked), things)
+	} else if got, code := ask(asked...); code != "" {
+		k.see(many, ecs.AnswerRefused, "with %s", code)
 	} else {
-		k.see(ecs.QuestionInstanceIDs, "", "%d instances are too few", len(asked))
+		k.see(many, ofAsked(asked, got), "%d of %d", len(got), len(asked))
 	}
-	listing, code := k.list(ctx, k.scope, "InstanceIds", `["i-bp1thisneverwas00000"]`, "MaxResults", fullPage)
+	got, code := ask(never)
 	switch {
 	case code != "":
-		k.see(ecs.QuestionUnknownID, ecs.AnswerRefused, "with %s", code)
-	case listing.rows() > 0:
-		k.see(ecs.QuestionUnknownID, ecs.AnswerUnasked, "%d rows", listing.rows())
+		k.see(unknown, ecs.AnswerRefused, "with %s", code)
+	case len(got) > 0:
+		k.see(unknown, ecs.AnswerUnasked, "%d %s", len(got), things)
 	default:
-		k.see(ecs.QuestionUnknownID, ecs.AnswerEmpty, "")
+		k.see(unknown, ecs.AnswerEmpty, "")
 	}
+}
+
+func (k *contractor) instanceIDs(ctx context.Context) {
+	var there []string
+	if k.first != nil {
+		there = listedIDs(k.first)
+	}
+	k.byID(ecs.QuestionInstanceIDs, ecs.QuestionUnknownID, "instances", "i-bp1thisneverwas00000", there, func(ids ...string) ([]string, string) {
+		list, _ := json.Marshal(ids) // strings always encode
+		got, code := k.list(ctx, k.scope, "InstanceIds", string(list), "MaxResults", fullPage)
+		if code != "" {
+			return nil, code
+		}
+		return append(listedIDs(got), make([]string, got.foreign+got.nameless)...), "" // others were not asked for
+	})
+}
+
+func listedIDs(l *listing) []string {
+	out := make([]string, len(l.instances))
+	for i := range l.instances {
+		out[i] = l.instances[i].ID
+	}
+	return out
 }
 
 // showImages asks for images.
@@ -321,26 +332,10 @@ func (k *contractor) images(ctx context.Context) {
 		k.see(ecs.QuestionImageIDs, ecs.AnswerRefused, "with %s", code)
 		return
 	}
-	if asked := all[:min(len(all), manyIDs)]; len(asked) > 20 {
-		got, code := k.showImages(ctx, "ImageId", strings.Join(asked, ","))
-		if code != "" {
-			k.see(ecs.QuestionImageIDs, ecs.AnswerRefused, "with %s", code)
-		} else {
-			k.see(ecs.QuestionImageIDs, ofAsked(asked, got), "%d of %d", len(got), len(asked))
-		}
-	} else {
-		k.see(ecs.QuestionImageIDs, "", "%d images are too few", len(asked))
-	}
+	k.byID(ecs.QuestionImageIDs, ecs.QuestionUnknownImage, "images", "m-bp1thisneverwas00000", all, func(ids ...string) ([]string, string) {
+		return k.showImages(ctx, "ImageId", strings.Join(ids, ","))
+	})
 	k.owners(ctx)
-	got, code := k.showImages(ctx, "ImageId", "m-bp1thisneverwas00000")
-	switch {
-	case code != "":
-		k.see(ecs.QuestionUnknownImage, ecs.AnswerRefused, "with %s", code)
-	case len(got) > 0:
-		k.see(ecs.QuestionUnknownImage, ecs.AnswerUnasked, "%d images", len(got))
-	default:
-		k.see(ecs.QuestionUnknownImage, ecs.AnswerEmpty, "")
-	}
 }
 
 // owners asks for images that must perhaps be asked for by their owner, and

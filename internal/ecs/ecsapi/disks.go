@@ -67,8 +67,7 @@ func (l *diskLister) ask(ctx context.Context, instances []string) error {
 // count asks how many disks the region has. Beside a page number TotalCount means
 // something, which it does not beside a token.
 func (l *diskLister) count(ctx context.Context) (int, error) {
-	req := asideRequest(actDisks, "RegionId", l.scope.Region, "PageNumber", "1", "PageSize", "1")
-	page, err := l.call(ctx, req)
+	page, err := l.call(ctx, "PageNumber", "1", "PageSize", "1")
 	if err != nil {
 		return 0, err
 	}
@@ -80,15 +79,10 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 	if !usableID(instance) {
 		return badRequest(actDisks, l.scope, fmt.Errorf("no instance can have the id %q", clip(instance, 60)))
 	}
-	token, total := "", ecs.NoCount
+	total := ecs.NoCount
 	found := map[string]bool{}
-	for idle := 0; idle < idleDiskPages; {
-		req := asideRequest(actDisks, "RegionId", l.scope.Region, "InstanceId", instance)
-		page, err := l.next(ctx, req, token)
-		if err != nil {
-			return err
-		}
-		if token == "" {
+	last, err := l.chain(ctx, instance, func(page *diskAnswer, first bool) (fresh int) {
+		if first {
 			total = page.total
 		}
 		for i := range page.disks {
@@ -97,44 +91,52 @@ func (l *diskLister) of(ctx context.Context, instance string) error {
 				l.doubted(page, fmt.Sprintf("disk %s is in the answer about instance %s and is not attached to it", disk.ID, clip(instance, 60)))
 			}
 			if !found[disk.ID] {
-				found[disk.ID], idle = true, -1
+				found[disk.ID] = true
+				fresh++
 			}
 		}
 		l.take(page)
-		if page.token == "" {
-			if len(found) < total {
-				l.doubted(page, fmt.Sprintf("instance %s has %d disks by the count and %d by the list", clip(instance, 60), total, len(found)))
-			}
-			return nil
-		}
-		idle++
-		token = page.token
+		return fresh
+	})
+	if err == nil && len(found) < total {
+		l.doubted(last, fmt.Sprintf("instance %s has %d disks by the count and %d by the list", clip(instance, 60), total, len(found)))
 	}
-	return l.endless()
+	return err
 }
 
 // region lists all disks of the region and holds the list to the count.
 func (l *diskLister) region(ctx context.Context, counted int) error {
+	last, err := l.chain(ctx, "", func(page *diskAnswer, _ bool) int { return l.take(page) })
+	if err != nil {
+		return err
+	}
+	return l.hold(ctx, last, counted)
+}
+
+// chain reads a list to its end, that of an instance or, without one, of the region. read
+// says how many disks a page brings that were on none before.
+func (l *diskLister) chain(ctx context.Context, instance string, read func(page *diskAnswer, first bool) (fresh int)) (last *diskAnswer, err error) {
 	token, idle := "", 0
 	for range maxDiskPages {
-		req := asideRequest(actDisks, "RegionId", l.scope.Region)
-		page, err := l.next(ctx, req, token)
+		page, err := l.call(ctx, "InstanceId", instance, "MaxResults", strconv.Itoa(ecs.DiskPage), "NextToken", token)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fresh := l.take(page)
-		if page.token == "" {
-			return l.hold(ctx, page, counted)
+		if page.token == token && token != "" {
+			break
 		}
-		if idle++; fresh > 0 {
+		if idle++; read(page, token == "") > 0 {
 			idle = 0
+		}
+		if page.token == "" {
+			return page, nil
 		}
 		if idle == idleDiskPages {
 			break
 		}
 		token = page.token
 	}
-	return l.endless()
+	return nil, &ecs.Error{Action: actDisks, Scope: l.scope, Class: ecs.BadAnswer, Err: errors.New("the list of disks does not end")}
 }
 
 // hold doubts a list that the count contradicts. Disks come and go while they are
@@ -161,17 +163,9 @@ func (l *diskLister) hold(ctx context.Context, last *diskAnswer, counted int) er
 	return nil
 }
 
-// next asks for a page of a list.
-func (l *diskLister) next(ctx context.Context, req *request, token string) (*diskAnswer, error) {
-	req.set("MaxResults", strconv.Itoa(ecs.DiskPage), "NextToken", token)
-	page, err := l.call(ctx, req)
-	if err == nil && page.token == token && token != "" {
-		return nil, l.endless()
-	}
-	return page, err
-}
-
-func (l *diskLister) call(ctx context.Context, req *request) (page *diskAnswer, err error) {
+func (l *diskLister) call(ctx context.Context, pairs ...string) (page *diskAnswer, err error) {
+	req := asideRequest(actDisks, "RegionId", l.scope.Region)
+	req.set(pairs...)
 	page, err = ask(ctx, l.c, l.scope, req, decoding(func(w *wireDisks) (*diskAnswer, error) { return w.page(l.scope.Region) }))
 	l.calls++
 	if err == nil && page.odd != "" {
@@ -213,10 +207,6 @@ func (l *diskLister) doubted(page *diskAnswer, why string) {
 		return
 	}
 	l.doubt = notBelieved(actDisks, l.scope, page.requestID, "disks that it names are as it says, and no instance is said to need none converted", "the answer is not believed: %s", why)
-}
-
-func (l *diskLister) endless() error {
-	return &ecs.Error{Action: actDisks, Scope: l.scope, Class: ecs.BadAnswer, Err: errors.New("the list of disks does not end")}
 }
 
 // diskAnswer is an answer of DescribeDisks.

@@ -69,15 +69,10 @@ func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 	return answer, ok && answer.instances != nil
 }
 
-// readWhole reads an answer that is an object. body needs padding bytes of room behind
-// it, else it is copied.
+// readWhole reads an answer that is an object. What is behind body in its memory, up to
+// padding bytes, is written over.
 func readWhole[T any](r *pageReader, body []byte, m *members[T], into *T) bool {
-	r.size, r.place = len(body), 0
-	if cap(body)-r.size < padding {
-		body = append(make([]byte, 0, r.size+padding), body...)
-	}
-	r.text = body[:r.size+padding]
-	clear(r.text[r.size:])
+	r.text, r.size, r.place = append(body, make([]byte, padding)...), len(body), 0
 	r.space()
 	m.read(r, into, nil)
 	r.space()

@@ -1,7 +1,6 @@
 package ecsapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -146,10 +145,4 @@ func (s *signer) send(ctx context.Context, request *request, keys *Keys) (*excha
 		err = s.guard.call(call, exchange)
 	}
 	return exchange, err
-}
-
-// padded returns the answer with room behind it, as the page scanner wants.
-func padded(b *bytes.Buffer) []byte {
-	b.Grow(padding)
-	return b.Bytes()
 }
