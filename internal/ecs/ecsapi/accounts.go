@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,8 +47,7 @@ type identity struct {
 	ring    *keyring
 	asking  *semaphore.Weighted // held by the one caller who learns it
 
-	mu sync.Mutex
-	id string // "" until it is learnt
+	id atomic.Value // string, once it is learnt
 }
 
 func firstAccounts(client *Client) *AccountSet {
@@ -67,7 +67,8 @@ func firstAccounts(client *Client) *AccountSet {
 func newAccounts(c *Client, base *identity, list []Account, directory Directory, exclude []string, before *AccountSet) *AccountSet {
 	accountSet := &AccountSet{c: c, directory: directory, exclude: exclude, base: base, rings: map[string]*keyring{}}
 	for _, acc := range list {
-		known := &identity{account: acc, id: acc.id(), asking: semaphore.NewWeighted(1)}
+		known := &identity{account: acc, asking: semaphore.NewWeighted(1)}
+		known.id.Store(acc.id())
 		if before != nil {
 			if i := slices.IndexFunc(before.known, func(k *identity) bool { return k.account == acc }); i >= 0 {
 				known = before.known[i]
@@ -136,23 +137,16 @@ func (a *AccountSet) ring(ctx context.Context, id string) (*keyring, error) {
 	}
 	dir := a.directory
 	var unsure error
-	for _, known := range a.known {
-		if got, err := a.whoami(ctx, known); err != nil {
+	for _, who := range a.identities() {
+		if got, err := a.whoami(ctx, who); err != nil {
 			unsure = err
 		} else if got == id {
-			return known.ring, nil
-		}
-	}
-	if len(a.known) == 0 || dir.RoleName != "" {
-		if got, err := a.whoami(ctx, a.base); err != nil {
-			unsure = err
-		} else if got == id {
-			return a.base.ring, nil
+			return who.ring, nil
 		}
 	}
 	switch {
 	case dir.RoleName != "" && accountID(id):
-		return a.add(id, Account{Name: id, RoleARN: "acs:ram::" + id + ":role/" + dir.RoleName, ExternalID: dir.ExternalID}), nil
+		return a.keep(id, a.make(Account{Name: id, RoleARN: "acs:ram::" + id + ":role/" + dir.RoleName, ExternalID: dir.ExternalID})), nil
 	case a.retired[id] != nil && time.Now().Before(a.retiredUntil):
 		return a.retired[id], nil
 	case unsure != nil: // it may be the one that could not be identified
@@ -164,20 +158,24 @@ func (a *AccountSet) ring(ctx context.Context, id string) (*keyring, error) {
 	}
 }
 
-func (a *AccountSet) add(id string, acc Account) *keyring {
+// keep remembers the keyring of an account, unless there is one.
+func (a *AccountSet) keep(id string, ring *keyring) *keyring {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r := a.rings[id]; r != nil {
-		return r
+	if had := a.rings[id]; had != nil {
+		return had
 	}
-	r := a.make(acc)
-	a.rings[id] = r
-	return r
+	a.rings[id] = ring
+	return ring
 }
 
-func accountID(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 64)
-	return err == nil && len(s) >= 5 && len(s) <= 20
+// identities are those that are configured, and that of the base credentials where it
+// is looked at itself.
+func (a *AccountSet) identities() []*identity {
+	if len(a.known) > 0 && a.directory.RoleName == "" {
+		return a.known
+	}
+	return append(slices.Clone(a.known), a.base)
 }
 
 // whoami learns, once, which account credentials belong to.
@@ -186,10 +184,7 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 		return "", err
 	}
 	defer who.asking.Release(1)
-	who.mu.Lock()
-	id := who.id
-	who.mu.Unlock()
-	if id != "" {
+	if id := who.learnt(); id != "" {
 		return id, nil
 	}
 	before := who.ring.keyID()
@@ -198,14 +193,8 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 		return "", err
 	}
 	who.ring.belongs(id, before)
-	who.mu.Lock()
-	who.id = id
-	who.mu.Unlock()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.rings[id] == nil {
-		a.rings[id] = who.ring
-	}
+	who.id.Store(id)
+	a.keep(id, who.ring)
 	return id, nil
 }
 
@@ -264,11 +253,7 @@ func (a *AccountSet) Accounts(ctx context.Context) ([]ecs.Account, error) {
 		at[account.ID] = len(found)
 		found = append(found, account)
 	}
-	asked := a.known
-	if dir || len(a.known) == 0 {
-		asked = append(slices.Clone(a.known), a.base)
-	}
-	for _, x := range a.identify(ctx, asked) {
+	for _, x := range a.identify(ctx, a.identities()) {
 		add(x)
 	}
 	var failed error
@@ -325,10 +310,10 @@ func (a *AccountSet) identify(ctx context.Context, asked []*identity) []ecs.Acco
 	return out
 }
 
+// learnt is the id of the account, "" while it is not known.
 func (who *identity) learnt() string {
-	who.mu.Lock()
-	defer who.mu.Unlock()
-	return who.id
+	id, _ := who.id.Load().(string)
+	return id
 }
 
 // managementAccount asks for the account that owns the resource directory.

@@ -33,24 +33,6 @@ func unmarshal[T any](body []byte, into *T) error {
 	return err
 }
 
-// asItIs reads an answer that is a T.
-func asItIs[T any](body []byte) (answer T, err error) {
-	err = unmarshal(body, &answer)
-	return answer, err
-}
-
-// decoding reads an answer that is a W and what read makes of it.
-func decoding[W, T any](read func(*W) (T, error)) func(body []byte) (T, error) {
-	return func(body []byte) (T, error) {
-		answer, err := asItIs[W](body)
-		if err != nil {
-			var none T
-			return none, err
-		}
-		return read(&answer)
-	}
-}
-
 // present are members of an answer by their keys.
 type present map[string]jsontext.Value
 
@@ -95,21 +77,20 @@ func missing(key string) error { return fmt.Errorf("the answer has no %s", key) 
 // telling reports whether the name of a member that no document of the API has
 // may say that an answer is that of a failed call, or not all of it, or is
 // another spelling of one that it has.
-func telling(key string) bool {
-	switch key = strings.ToLower(key); key {
-	case "hasmore", "istruncated", "truncated", "code", "message", "instances", "nexttoken", "totalcount":
-		return true
-	}
-	return failsAs[key] != nil
-}
+func telling(key string) bool { return failsAs[strings.ToLower(key)] != nil }
 
 // failsAs are the members by which gateways and private clouds say that a call failed, by
-// their names in small letters, and what each says it with.
+// their names in small letters, and what each says it with. Those that never say so are
+// telling otherwise.
 var failsAs = map[string]func(text string) bool{
 	"success": isFalse, "issuccess": isFalse, "asapisuccess": isFalse,
 	"httpstatuscode": isErrorStatus, "statuscode": isErrorStatus, "httpcode": isErrorStatus,
 	"error": isError, "errors": isError, "errorcode": isError, "errcode": isError, "errormessage": isError, "errmsg": isError,
+	"hasmore": never, "istruncated": never, "truncated": never, "code": never, "message": never,
+	"instances": never, "nexttoken": never, "totalcount": never,
 }
+
+func never(string) bool { return false }
 
 func isFalse(text string) bool { return text == "false" || text == "0" }
 
@@ -207,9 +188,6 @@ func scalar[T any](what string, parse func(string) (T, bool)) *json.Unmarshalers
 
 // whole reads a whole number, also one that is written like 8192.0.
 func whole(value string) (int64, bool) {
-	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return n, true
-	}
 	f, err := strconv.ParseFloat(value, 64)
 	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53
 }

@@ -183,6 +183,24 @@ func askAt[T any](ctx context.Context, c *Client, ep endpoint, ring *keyring, sc
 	return out, nil
 }
 
+// asItIs reads an answer that is a T.
+func asItIs[T any](body []byte) (answer T, err error) {
+	err = unmarshal(body, &answer)
+	return answer, err
+}
+
+// decoding reads an answer that is a W and what read makes of it.
+func decoding[W, T any](read func(*W) (T, error)) func(body []byte) (T, error) {
+	return func(body []byte) (T, error) {
+		answer, err := asItIs[W](body)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return read(&answer)
+	}
+}
+
 // badRequest is a call that is not made because it makes no sense.
 func badRequest(action string, scope ecs.Scope, err error) error {
 	return &ecs.Error{Action: action, Scope: scope, Class: ecs.BadRequest, Err: err}

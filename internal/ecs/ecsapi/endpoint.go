@@ -72,16 +72,7 @@ func cloudHost(host string, allow []string) bool {
 		}
 	}
 	name, found := strings.CutSuffix(host, cloudSuffix)
-	if !found || name == "" {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
-			return false
-		}
-	}
-	return true
+	return found && madeOf(name, lowerDigits+"-.")
 }
 
 // errAddress means that an endpoint's name resolved to an address where no

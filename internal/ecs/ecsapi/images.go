@@ -14,7 +14,6 @@ import (
 const (
 	imageBatch    = 50 // how many ids one call takes is not documented; 50 are known to work
 	imageStatuses = "Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated"
-	maxImageID    = 200
 )
 
 // imageQuestion is whose images are asked for.
@@ -115,20 +114,6 @@ func (l *imageLookup) ask(ctx context.Context, imageQuestion imageQuestion) erro
 		rest = rest[n:]
 	}
 	return nil
-}
-
-// sendableImage reports whether an id may go into the comma-joined parameter.
-func sendableImage(id string) bool {
-	if id == "" || len(id) > maxImageID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' && c != ':' {
-			return false
-		}
-	}
-	return true
 }
 
 // batch asks a question for ids in one call. When the API refuses it because of

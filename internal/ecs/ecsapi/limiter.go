@@ -1,10 +1,12 @@
 package ecsapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -446,16 +448,12 @@ func (k limitKey) String() string {
 
 // keyToken replaces every character that a token of a NATS key may not hold.
 func keyToken(value string) string {
-	if value == "" {
-		return "_"
-	}
-	out := []byte(value)
-	for i, c := range out {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			out[i] = '_'
+	return cmp.Or(strings.Map(func(char rune) rune {
+		if strings.ContainsRune(letterDigits+"-_", char) {
+			return char
 		}
-	}
-	return string(out)
+		return '_'
+	}, value), "_")
 }
 
 // wait blocks until a call may start under the action's limit and the

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -45,18 +44,7 @@ type wireListing struct {
 	TotalCount count
 	// What some interfaces say of a list that goes on.
 	HasMore, IsTruncated, Truncated rules.Tri
-	// The same as above under other names: which of the two is true is not known.
-	LowInstances jsontext.Value `json:"instances"`
-	LowNextToken jsontext.Value `json:"nextToken"`
-	LowTotal     jsontext.Value `json:"totalCount"`
-	Instances    maybe[struct{ Instance list[wireInstance] }]
-}
-
-func (w *wireListing) token() string {
-	if w.NextToken == nil {
-		return ""
-	}
-	return *w.NextToken
+	Instances                       maybe[struct{ Instance list[wireInstance] }]
 }
 
 type wireInstance struct {
@@ -80,17 +68,18 @@ type wireInstance struct {
 
 func decodeOddListing(body []byte, region string) (*listing, error) {
 	var wire wireListing
-	if err := unmarshal(body, &wire); err != nil {
+	rest, err := unmarshalRest(body, &wire)
+	if err != nil {
 		return nil, err
 	}
 	if wire.Instances.v.Instance == nil {
 		return nil, missing("Instances.Instance")
 	}
-	if wire.LowInstances != nil || wire.LowNextToken != nil || wire.LowTotal != nil {
+	if rest.any("instances", "nextToken", "totalCount") { // which of the two is true is not known
 		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
 	}
 	answer := &listing{
-		next: wire.token(), chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
+		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
 		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
 	}
 	for i := range wire.Instances.v.Instance {
@@ -114,32 +103,6 @@ func (w *wireInstance) instance() ecs.Instance {
 		CreationTime: w.CreationTime, StartTime: w.StartTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
 		OSNVMe: w.ImageOptions.v.CurrentOSNVMeSupported, CPU: w.CPU, MemoryMiB: w.Memory, Tags: w.Tags,
 	}
-}
-
-// isForeign says whether a row is of another region than was asked for. One that
-// does not say its region is where its zone is, whose name begins with it.
-func isForeign(region, zone, asked string) bool {
-	if region == "" {
-		return zone != "" && !strings.HasPrefix(zone, asked)
-	}
-	return region != asked
-}
-
-// maxInstanceID bounds an instance id; real ones have 22 characters.
-const maxInstanceID = 200
-
-// usableID reports whether an instance can be told from others by its id. The
-// replacement character is no part of one: two ids may have become the same.
-func usableID(value string) bool {
-	if value == "" || len(value) > maxInstanceID {
-		return false
-	}
-	for i := range len(value) {
-		if value[i] <= ' ' || value[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // wireTags are spelt {"Tag":[...]}, or as a bare list or a bare tag.
