@@ -16,7 +16,7 @@ import (
 // What is made of the answers of each action, as the calls do it.
 var (
 	decodeTypes   = decoding((*wireTypes).page)
-	decodeStock   = decoding((*wireStock).zones)
+	decodeStock   = decoding((*wireZones).zones)
 	decodeRegions = decoding((*wireRegions).regions)
 )
 

@@ -29,7 +29,7 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 	}
 	req := asideRequest(actChanges, "RegionId", scope.Region, "ResourceId", query.Instance, "DestinationResource", "InstanceType", "OperationType", "Upgrade",
 		"Conditions.1", "DiskCategory", "MigrateAcrossZone", across)
-	answer, err := ask(ctx, c, scope, req, asItIs[wireChanges])
+	answer, err := ask(ctx, c, scope, req, asItIs[wireZones])
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +40,8 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 	return out, nil
 }
 
-// wireChanges is an answer of DescribeResourcesModification.
-type wireChanges struct {
+// wireZones is an answer of DescribeResourcesModification or DescribeAvailableResource.
+type wireZones struct {
 	RequestID      string `json:"RequestId"`
 	AvailableZones maybe[struct {
 		AvailableZone list[struct {
@@ -50,24 +50,20 @@ type wireChanges struct {
 			Status             string
 			StatusCategory     string
 			AvailableResources maybe[struct {
-				AvailableResource list[wireChangeResource]
+				AvailableResource list[wireResource]
 			}]
 		}]
 	}]
 }
 
-type wireChangeResource struct {
-	Type               string
-	SupportedResources maybe[struct {
-		SupportedResource list[wireChange]
-	}]
-	ConditionSupportedResources maybe[struct {
-		ConditionSupportedResource list[wireChange]
-	}]
+type wireResource struct {
+	Type                        string
+	SupportedResources          maybe[struct{ SupportedResource list[wireSupported] }]
+	ConditionSupportedResources maybe[struct{ ConditionSupportedResource list[wireSupported] }]
 }
 
-// wireChange is one type of either list.
-type wireChange struct {
+// wireSupported is one type of either list.
+type wireSupported struct {
 	Value, Status, StatusCategory string
 	Conditions                    maybe[struct {
 		Condition list[struct{ Key string }]
@@ -77,7 +73,7 @@ type wireChange struct {
 // types are those of the instance's own zone. One that is offered as it is and
 // after a condition is offered as it is; of one that stands twice in a list the worse
 // counts.
-func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange, doubt string) {
+func (m *wireZones) types(region, zone string) (out map[string]ecs.TypeChange, doubt string) {
 	zones := m.AvailableZones.v.AvailableZone
 	switch {
 	case len(zones) == 0:
@@ -130,7 +126,7 @@ func (m *wireChanges) types(region, zone string) (out map[string]ecs.TypeChange,
 
 // join notes the type, which is no better than its zone as a whole and than what was
 // said of it before.
-func (w *wireChange) join(types map[string]ecs.TypeChange, whole ecs.TypeChange) {
+func (w *wireSupported) join(types map[string]ecs.TypeChange, whole ecs.TypeChange) {
 	if w.Value == "" {
 		return
 	}
@@ -164,7 +160,7 @@ func changeOf(status, category string) ecs.TypeChange {
 }
 
 // onlyDisks says whether a change of the disks' category is all that is asked for.
-func (w *wireChange) onlyDisks() bool {
+func (w *wireSupported) onlyDisks() bool {
 	conditions := w.Conditions.v.Condition
 	for _, condition := range conditions {
 		if condition.Key != "DiskCategory" {

@@ -66,7 +66,7 @@ func TestTheWorseOfWhatIsSaidOfAChangeCounts(t *testing.T) {
 		{name: "and_there_are_several", zones: zone(open, list(good)) + "," + zone(open, list(good)), zone: "-", doubt: "several zones"},
 		{name: "another_kind_of_resource", zones: zone(open, strings.Replace(list(good), "InstanceType", "SystemDisk", 1)), doubt: "no type at all"},
 	} {
-		var answer wireChanges
+		var answer wireZones
 		if err := unmarshal([]byte(`{"AvailableZones":{"AvailableZone":[`+c.zones+`]}}`), &answer); err != nil {
 			t.Fatal(c.name, err)
 		}
@@ -108,7 +108,7 @@ func TestTypeChangesThatAreNotBelieved(t *testing.T) {
 // The documents' own example.
 func TestTypeChangesOfTheDocuments(t *testing.T) {
 	for name, body := range responses(t, "DescribeResourcesModification.") {
-		var answer wireChanges
+		var answer wireZones
 		if err := unmarshal(body, &answer); err != nil {
 			t.Fatal(name, err)
 		}

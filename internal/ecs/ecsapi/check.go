@@ -35,7 +35,10 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 		{actRegions, func() error { _, err := c.Regions(ctx, scope.Account); return err }},
 		{actInstances, func() error { return c.VerifyAccess(ctx, scope) }},
 		{actImages, func() error { _, err := c.countImages(ctx, scope); return err }},
-		{actTypes, func() error { return c.probeTypes(ctx, scope) }},
+		{actTypes, func() error {
+			_, err := ask(ctx, c, scope, ecsRequest(actTypes, "MaxResults", "10"), decoding((*wireTypes).page))
+			return err
+		}},
 	}
 	out := make([]Permission, 0, len(probes))
 	for _, p := range probes {
@@ -48,23 +51,18 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 	if len(out) == len(probes) {
 		list, versions := c.checkTemplates(ctx, scope)
 		untried, changes := c.probeChanges(ctx, scope)
+		_, disks := (&diskLister{c: c, scope: scope}).count(ctx)
 		for _, p := range []struct {
 			action  string
 			err     error
 			untried string
-		}{{actTemplates, list, ""}, {actVersions, versions, ""}, {actDisks, c.probeDisks(ctx, scope), ""}, {actChanges, changes, untried}} {
+		}{{actTemplates, list, ""}, {actVersions, versions, ""}, {actDisks, disks, ""}, {actChanges, changes, untried}} {
 			if p.err != nil || p.untried != "" {
 				out = append(out, Permission{Action: permissionOf(p.action), Err: p.err, Optional: true, Untried: p.untried})
 			}
 		}
 	}
 	return out
-}
-
-func (c *Client) probeDisks(ctx context.Context, scope ecs.Scope) error {
-	lister := diskLister{c: c, scope: scope}
-	_, err := lister.count(ctx)
-	return err
 }
 
 // probeChanges asks about the change of some instance of the scope, where there is one.
@@ -83,9 +81,4 @@ func (c *Client) probeChanges(ctx context.Context, scope ecs.Scope) (untried str
 		err = nil
 	}
 	return "", err
-}
-
-func (c *Client) probeTypes(ctx context.Context, scope ecs.Scope) error {
-	_, err := ask(ctx, c, scope, ecsRequest(actTypes, "MaxResults", "10"), decoding((*wireTypes).page))
-	return err
 }

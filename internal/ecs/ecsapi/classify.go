@@ -107,67 +107,37 @@ func scrub(value string) string {
 
 // codes maps an API code to its class. Codes and not statuses decide: the
 // same code comes with different statuses.
-var codes = map[string]ecs.Class{
-	"ServiceUnavailable":                   ecs.Transient,
-	"ServiceUnavailable.RegionMaintaining": ecs.Transient,
-	"InternalError":                        ecs.Transient,
-	"InternalError.Dispatch":               ecs.Transient,
-	"OperationConflict":                    ecs.Transient,
-	"SignatureNonceUsed":                   ecs.Transient, // a retry signs anew
-	"LastTokenProcessing":                  ecs.Transient,
+var codes = classed(map[ecs.Class]string{
+	// A retry after SignatureNonceUsed signs anew.
+	ecs.Transient: `
+		ServiceUnavailable ServiceUnavailable.RegionMaintaining InternalError InternalError.Dispatch OperationConflict SignatureNonceUsed
+		LastTokenProcessing`,
+	ecs.Credentials: `
+		InvalidAccessKeyId InvalidAccessKeyId.NotFound InvalidAccessKeyId.Inactive InvalidAccessKeySecret Forbidden.AccessKeyDisabled
+		SignatureDoesNotMatch IncompleteSignature MissingSecurityToken InvalidSecurityToken InvalidSecurityToken.Expired
+		InvalidSecurityToken.Malformed SecurityTokenExpired InvalidTimeStamp.Expired InvalidTimeStamp.Format IllegalTimestamp
+		EntityNotExist.Role`,
+	ecs.Permission: `
+		Forbidden Forbidden.RAM Forbidden.SubUser Forbidden.Unauthorized Forbidden.RiskControl NoPermission ImplicitDeny ExplicitDeny
+		Unauthorized`,
+	ecs.RegionClosed: `
+		RegionUnauthorized Unauthorized.EmptyRegion InvalidRegionId InvalidRegionId.NotFound InvalidRegionId.MalFormed
+		InvalidRegionId.Malformed Forbidden.RegionId RegionId.ApiNotSupported InvalidProductCode InvalidOperation.NotOpen`,
+	ecs.TokenExpired: `InvalidParameter.NextToken InvalidNextToken InvalidNextToken.NotFound InvalidNextToken.Expired InvalidNextToken.Malformed`,
+	// InvalidParamter is how the API spells it.
+	ecs.BadRequest: `
+		UnsupportedOperation InvalidAction.NotFound InvalidVersion InvalidParamter UnsupportedHTTPMethod InvalidProtocol.NeedSsl
+		InvalidInstanceIds.Malform InvalidInstance.NotFound InvalidImageId.NotFound InvalidFilterKey.NotFound InvalidFilterValue.Mismatch`,
+})
 
-	"InvalidAccessKeyId":             ecs.Credentials,
-	"InvalidAccessKeyId.NotFound":    ecs.Credentials,
-	"InvalidAccessKeyId.Inactive":    ecs.Credentials,
-	"InvalidAccessKeySecret":         ecs.Credentials,
-	"Forbidden.AccessKeyDisabled":    ecs.Credentials,
-	"SignatureDoesNotMatch":          ecs.Credentials,
-	"IncompleteSignature":            ecs.Credentials,
-	"MissingSecurityToken":           ecs.Credentials,
-	"InvalidSecurityToken":           ecs.Credentials,
-	"InvalidSecurityToken.Expired":   ecs.Credentials,
-	"InvalidSecurityToken.Malformed": ecs.Credentials,
-	"SecurityTokenExpired":           ecs.Credentials,
-	"InvalidTimeStamp.Expired":       ecs.Credentials,
-	"InvalidTimeStamp.Format":        ecs.Credentials,
-	"IllegalTimestamp":               ecs.Credentials,
-	"EntityNotExist.Role":            ecs.Credentials,
-
-	"Forbidden":                   ecs.Permission,
-	"Forbidden.RAM":               ecs.Permission,
-	"Forbidden.SubUser":           ecs.Permission,
-	"Forbidden.Unauthorized":      ecs.Permission,
-	"Forbidden.RiskControl":       ecs.Permission,
-	"NoPermission":                ecs.Permission,
-	"ImplicitDeny":                ecs.Permission,
-	"ExplicitDeny":                ecs.Permission,
-	"Unauthorized":                ecs.Permission,
-	"RegionUnauthorized":          ecs.RegionClosed,
-	"Unauthorized.EmptyRegion":    ecs.RegionClosed,
-	"InvalidRegionId":             ecs.RegionClosed,
-	"InvalidRegionId.NotFound":    ecs.RegionClosed,
-	"InvalidRegionId.MalFormed":   ecs.RegionClosed,
-	"InvalidRegionId.Malformed":   ecs.RegionClosed,
-	"Forbidden.RegionId":          ecs.RegionClosed,
-	"RegionId.ApiNotSupported":    ecs.RegionClosed,
-	"InvalidProductCode":          ecs.RegionClosed,
-	"InvalidOperation.NotOpen":    ecs.RegionClosed,
-	"InvalidParameter.NextToken":  ecs.TokenExpired,
-	"InvalidNextToken":            ecs.TokenExpired,
-	"InvalidNextToken.NotFound":   ecs.TokenExpired,
-	"InvalidNextToken.Expired":    ecs.TokenExpired,
-	"InvalidNextToken.Malformed":  ecs.TokenExpired,
-	"UnsupportedOperation":        ecs.BadRequest,
-	"InvalidAction.NotFound":      ecs.BadRequest,
-	"InvalidVersion":              ecs.BadRequest,
-	"InvalidParamter":             ecs.BadRequest, // sic
-	"UnsupportedHTTPMethod":       ecs.BadRequest,
-	"InvalidProtocol.NeedSsl":     ecs.BadRequest,
-	"InvalidInstanceIds.Malform":  ecs.BadRequest,
-	"InvalidInstance.NotFound":    ecs.BadRequest,
-	"InvalidImageId.NotFound":     ecs.BadRequest,
-	"InvalidFilterKey.NotFound":   ecs.BadRequest,
-	"InvalidFilterValue.Mismatch": ecs.BadRequest,
+func classed(lists map[ecs.Class]string) map[string]ecs.Class {
+	out := map[string]ecs.Class{}
+	for class, list := range lists {
+		for code := range strings.FieldsSeq(list) {
+			out[code] = class
+		}
+	}
+	return out
 }
 
 // classOf classifies what the API said. chained says that the call carried a

@@ -272,29 +272,22 @@ func (w *wireImage) facts() rules.ImageFacts {
 // into files one check under its fact. The items are called "Virtio" by ECS
 // and "GUESTOS.Virtio" by the migration service.
 func (d detection) into(imageFacts *rules.ImageFacts) {
-	name := strings.ToLower(d.Name)
-	name = strings.TrimPrefix(name, "guestos.")
+	name := strings.TrimPrefix(strings.ToLower(d.Name), "guestos.")
 	result := checked(d.Value)
 	if result == rules.Unobserved && d.Value == "" && d.RiskCode != "" {
 		result = rules.No // a risk was found and no value given
 	}
 	switch name {
-	case "virtio":
-		imageFacts.CheckVirtio = result
-	case "nvme":
-		imageFacts.CheckNVMe = result
-	case "xen":
-		imageFacts.CheckXen = result
-	case "fstab":
-		imageFacts.CheckFstab = result
-	case "grub":
-		imageFacts.CheckGRUB = result
-	case "supportmocinstancetypes":
-		imageFacts.CheckSupported = result
 	case "osversion":
 		imageFacts.CheckOSVersion = d.Value
 	case "kernelversion":
 		imageFacts.CheckKernel = d.Value
+	}
+	if check := map[string]*rules.Tri{
+		"virtio": &imageFacts.CheckVirtio, "nvme": &imageFacts.CheckNVMe, "xen": &imageFacts.CheckXen, "fstab": &imageFacts.CheckFstab,
+		"grub": &imageFacts.CheckGRUB, "supportmocinstancetypes": &imageFacts.CheckSupported,
+	}[name]; check != nil {
+		*check = result
 	}
 }
 

@@ -15,29 +15,10 @@ const maxZones = 200
 func (c *Client) Stock(ctx context.Context, scope ecs.Scope, stockQuery ecs.StockQuery) ([]ecs.ZoneStock, error) {
 	req := ecsRequest(actStock, "RegionId", scope.Region, "DestinationResource", "InstanceType", "ResourceType", "instance", "IoOptimized", "optimized",
 		"InstanceChargeType", stockQuery.ChargeType, "ZoneId", stockQuery.Zone)
-	return ask(ctx, c, scope, req, decoding((*wireStock).zones))
+	return ask(ctx, c, scope, req, decoding((*wireZones).zones))
 }
 
-// wireStock is an answer of DescribeAvailableResource.
-type wireStock struct {
-	RequestID      string `json:"RequestId"`
-	AvailableZones maybe[struct {
-		AvailableZone list[struct {
-			ZoneID                 string `json:"ZoneId"`
-			Status, StatusCategory string
-			AvailableResources     maybe[struct {
-				AvailableResource list[struct {
-					Type               string
-					SupportedResources maybe[struct {
-						SupportedResource list[struct{ Value, Status, StatusCategory string }]
-					}]
-				}]
-			}]
-		}]
-	}]
-}
-
-func (m *wireStock) zones() ([]ecs.ZoneStock, error) {
+func (m *wireZones) zones() ([]ecs.ZoneStock, error) {
 	zones := m.AvailableZones.v.AvailableZone
 	if zones == nil && m.RequestID == "" { // a region that sells nothing names no zones
 		return nil, missing("AvailableZones.AvailableZone")
