@@ -174,8 +174,7 @@ func scalar[T any](what string, parse func(string) (T, bool)) *json.Unmarshalers
 		}
 		text := token.String()
 		if token.Kind() == 'n' || text == "" {
-			var zero T
-			*value = zero
+			*value = *new(T)
 			return nil
 		}
 		var ok bool
@@ -208,10 +207,8 @@ type list[T any] []T
 // UnmarshalJSONFrom reads a list, or the only value of one without brackets.
 func (l *list[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	if decoder.PeekKind() == '[' {
-		items := []T{}
-		err := json.UnmarshalDecode(decoder, &items)
-		*l = items
-		return err
+		*l = list[T]{}
+		return json.UnmarshalDecode(decoder, (*[]T)(l))
 	}
 	raw, err := decoder.ReadValue()
 	if *l = nil; err != nil || isNothing(raw) {

@@ -274,7 +274,7 @@ func (k *call) run(ctx context.Context) error {
 			return sayUntil(failure, hint)
 		}
 		k.c.o.Observer.Retry(k.scope.Account, k.scope.Region, k.req.action, codeLabel(failure))
-		if err := sleepUntil(ctx, time.Now().Add(wait)); err != nil {
+		if err := sleepUntil(ctx, time.Now().Add(wait), nil); err != nil {
 			return k.gaveUp(err)
 		}
 	}

@@ -39,7 +39,7 @@ func (s *countingSource) fetch(ctx context.Context) (lease, error) {
 	}
 	defer s.working.Add(-1)
 	n := int(s.n.Add(1))
-	if err := sleepUntil(ctx, time.Now().Add(s.takes)); err != nil {
+	if err := sleepUntil(ctx, time.Now().Add(s.takes), nil); err != nil {
 		return lease{}, err
 	}
 	if s.fails != nil && s.fails(n) {
@@ -72,7 +72,7 @@ func TestKeysAreRenewedBeforeTheyExpire(t *testing.T) {
 							if _, _, expires := k.state(); ctx.Err() == nil && !time.Now().Before(expires) {
 								t.Error("expired keys were handed out")
 							}
-							_ = sleepUntil(ctx, time.Now().Add(life/100))
+							_ = sleepUntil(ctx, time.Now().Add(life/100), nil)
 						}
 					})
 				}

@@ -113,16 +113,7 @@ func (b *bucket) sleep(ctx context.Context, at time.Time) error {
 	if err := b.open(); err != nil {
 		return err
 	}
-	if d := time.Until(at); d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-shut:
-		case <-timer.C:
-		}
-	}
-	if err := ctx.Err(); err != nil {
+	if err := sleepUntil(ctx, at, shut); err != nil {
 		return err
 	}
 	return b.open()
@@ -147,19 +138,18 @@ func (b *bucket) wait(ctx context.Context) (grant, error) {
 	}
 }
 
-func sleepUntil(ctx context.Context, at time.Time) error {
-	d := time.Until(at)
-	if d <= 0 {
-		return ctx.Err()
+// sleepUntil waits until at, or until somebody closes enough. It is an error that ctx ends.
+func sleepUntil(ctx context.Context, at time.Time, enough <-chan struct{}) error {
+	if d := time.Until(at); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-enough:
+		case <-timer.C:
+		}
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return ctx.Err()
 }
 
 // slot takes the next free slot, and reserves more when none is left. One caller

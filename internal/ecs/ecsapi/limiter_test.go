@@ -76,7 +76,7 @@ func drive(t *testing.T, q *quotaServer, buckets []*bucket, callers int, latency
 						return
 					}
 					hint, ok := q.call()
-					if sleepUntil(ctx, time.Now().Add(latency)) != nil {
+					if sleepUntil(ctx, time.Now().Add(latency), nil) != nil {
 						return
 					}
 					if ok {

@@ -220,9 +220,7 @@ var tagsMembers = membersOf(anyKey, member[machine]{"Tag", func(r *pageReader, m
 			r.fail()
 		}
 	}
-	if len(r.tags) > first {
-		m.Tags = r.tags[first:len(r.tags):len(r.tags)]
-	}
+	m.Tags = r.tags[first:len(r.tags):len(r.tags)]
 }})
 
 var tagMembers = membersOf(
