@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,14 +84,7 @@ func (s *Source) allowed(ctx context.Context, action string, scope ecs.Scope) (*
 	return region, nil
 }
 
-func (s *Source) regionIDs() []string {
-	ids := make([]string, 0, len(s.regions))
-	for id := range s.regions {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
+func (s *Source) regionIDs() []string { return slices.Sorted(maps.Keys(s.regions)) }
 
 // Regions implements ecs.API: those that the saved instances are in.
 func (s *Source) Regions(ctx context.Context, account string) ([]ecs.Region, error) {

@@ -1,6 +1,7 @@
 package ecssim
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,51 +71,28 @@ func (d *Duration) UnmarshalText(b []byte) error {
 }
 
 // ParseFault reads "kind=cut,region=cn-beijing,rate=0.02" or its JSON.
-func ParseFault(text string) (Fault, error) {
-	var fault Fault
-	if strings.HasPrefix(text, "{") {
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&fault); err != nil {
-			return fault, fmt.Errorf("%w: fault: %w", ErrOptions, err)
+func ParseFault(text string) (fault Fault, err error) {
+	object := []byte(text)
+	if !strings.HasPrefix(text, "{") {
+		members := map[string]any{}
+		for part := range strings.SplitSeq(text, ",") {
+			key, value, _ := strings.Cut(part, "=")
+			members[key] = value
+			if slices.Contains([]string{"rate", "after", "count", "bytes"}, key) {
+				members[key] = json.RawMessage(value)
+			}
 		}
-		return fault, fault.validate()
+		object, err = json.Marshal(members)
 	}
-	for part := range strings.SplitSeq(text, ",") {
-		key, v, _ := strings.Cut(part, "=")
-		if err := fault.set(key, v); err != nil {
-			return fault, fmt.Errorf("%w: fault %q: %s: %w", ErrOptions, text, key, err)
-		}
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(object))
+		dec.DisallowUnknownFields()
+		err = dec.Decode(&fault)
+	}
+	if err != nil {
+		return fault, fmt.Errorf("%w: fault %q: want kind, action, region, account, rate, after, count, delay, bytes or to: %w", ErrOptions, text, err)
 	}
 	return fault, fault.validate()
-}
-
-func (f *Fault) set(key, value string) (err error) {
-	switch key {
-	case "kind":
-		f.Kind = value
-	case "action":
-		f.Action = value
-	case "region":
-		f.Region = value
-	case "account":
-		f.Account = value
-	case "to":
-		f.To = value
-	case "rate":
-		f.Rate, err = strconv.ParseFloat(value, 64)
-	case "after":
-		f.After, err = strconv.Atoi(value)
-	case "count":
-		f.Count, err = strconv.Atoi(value)
-	case "bytes":
-		f.Bytes, err = strconv.ParseInt(value, 10, 64)
-	case "delay":
-		err = f.Delay.UnmarshalText([]byte(value))
-	default:
-		err = fmt.Errorf("want kind, action, region, account, rate, after, count, delay, bytes or to")
-	}
-	return err
 }
 
 // FaultKinds lists every kind.

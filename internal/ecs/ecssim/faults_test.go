@@ -101,7 +101,7 @@ func TestParseFault(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s, f, err)
 		}
 	}
-	for _, s := range []string{"", "slow", "kind=flood", "kind=slow,rate=2", "kind=slow,colour=red", "kind=slow,delay=5", "{", `{"kind":"slow","colour":1}`} {
+	for _, s := range []string{"", "slow", "kind=flood", "kind=slow,rate=2", "kind=slow,colour=red", "kind=slow,rate=", "kind=slow,delay=5", "{", `{"kind":"slow","colour":1}`} {
 		if _, err := ParseFault(s); err == nil {
 			t.Errorf("%q accepted", s)
 		}

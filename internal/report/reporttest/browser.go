@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -318,20 +319,11 @@ func (b *Browser) Scripts(t *testing.T, run bool) {
 // screenshots is build/screenshots beside go.mod.
 func screenshots(t *testing.T) string {
 	t.Helper()
-	dir, err := os.Getwd()
+	module, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(dir, "build", "screenshots")
+	dir := filepath.Join(filepath.Dir(string(module)), "build", "screenshots")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

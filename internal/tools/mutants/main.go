@@ -44,12 +44,13 @@ type options struct {
 }
 
 func main() {
-	only := flag.String("only", "", "a regular expression: change only the files whose names match")
-	most := flag.Duration("most", time.Minute, "CPU time that the tests of one change may take, by what they take without it; it lived where that is over")
+	opts := options{explained: explained}
+	flag.StringVar(&opts.only, "only", "", "a regular expression: change only the files whose names match")
+	flag.DurationVar(&opts.most, "most", time.Minute, "CPU time that the tests of one change may take, by what they take without it; it lived where that is over")
 	tests := flag.String("tests", "", "folders, by commas, whose tests are run, where they are not those of packages.tsv")
-	which := flag.String("run", "", "a regular expression: run only the tests whose names match, such as those that were written for what lived")
-	results := flag.String("results", "", "folder that keeps what was found out of each change, so that a stopped run goes on; empty it when the code changed")
-	retry := flag.Bool("retry", false, "try again what -results says was not noticed, with the tests that there are now")
+	flag.StringVar(&opts.which, "run", "", "a regular expression: run only the tests whose names match, such as those that were written for what lived")
+	flag.StringVar(&opts.results, "results", "", "folder that keeps what was found out of each change, so that a stopped run goes on; empty it when the code changed")
+	flag.BoolVar(&opts.retry, "retry", false, "try again what -results says was not noticed, with the tests that there are now")
 	flag.Parse()
 	known, err := claims(packagesTable)
 	if err != nil {
@@ -68,7 +69,7 @@ func main() {
 	for _, folder := range folders {
 		folder = filepath.ToSlash(filepath.Clean(folder))
 		claim := known[folder]
-		opts := options{only: *only, most: *most, tests: claim.tests, which: *which, results: *results, retry: *retry, explained: explained}
+		opts.tests = claim.tests
 		if *tests != "" {
 			opts.tests = strings.Split(*tests, ",")
 		}
@@ -159,7 +160,7 @@ func run(dir string, opts options, say func(string, *mutant)) (out *summary, err
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, kept.close()) }()
+	defer func() { err = errors.Join(err, kept.file.Close()) }()
 	var left []*mutant
 	for _, m := range pkg.mutants {
 		if _, ok := kept.results[m.key()]; !ok {
@@ -242,13 +243,13 @@ type ledger struct {
 
 func openLedger(folder, pkg string, retry bool) (*ledger, error) {
 	out := &ledger{results: map[string]string{}}
-	if folder == "" {
-		return out, nil
+	path := os.DevNull
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+		path = filepath.Join(folder, strings.ReplaceAll(filepath.ToSlash(filepath.Clean(pkg)), "/", "-")+".tsv")
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(folder, strings.ReplaceAll(filepath.ToSlash(filepath.Clean(pkg)), "/", "-")+".tsv")
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -269,16 +270,6 @@ func openLedger(folder, pkg string, retry bool) (*ledger, error) {
 
 func (l *ledger) add(m *mutant, result, by string) error {
 	l.results[m.key()] = result
-	if l.file == nil {
-		return nil
-	}
 	_, err := fmt.Fprintf(l.file, "%s\t%s\t%s:%d:%d\t%s\n", result, cmp.Or(by, "-"), m.file, m.line, m.column, m.key())
 	return err
-}
-
-func (l *ledger) close() error {
-	if l.file == nil {
-		return nil
-	}
-	return l.file.Close()
 }
