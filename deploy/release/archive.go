@@ -25,48 +25,36 @@ func writeArchive(path, format string, files []packed, when time.Time) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
+	var next func(file packed, size int) (io.Writer, error)
+	var end func() error
 	switch format {
 	case "tar.gz":
-		return writeTar(out, files, when)
+		compressed, err := gzip.NewWriterLevel(out, gzip.BestCompression)
+		if err != nil {
+			return err
+		}
+		archive := tar.NewWriter(compressed)
+		next = func(file packed, size int) (io.Writer, error) {
+			return archive, archive.WriteHeader(&tar.Header{Name: file.name, Mode: file.mode, Size: int64(size), ModTime: when, Format: tar.FormatUSTAR})
+		}
+		end = func() error { return errors.Join(archive.Close(), compressed.Close()) }
 	case "zip":
-		return writeZip(out, files, when)
+		archive := zip.NewWriter(out)
+		next = func(file packed, _ int) (io.Writer, error) {
+			header := &zip.FileHeader{Name: file.name, Method: zip.Deflate, Modified: when}
+			header.SetMode(os.FileMode(file.mode))
+			return archive.CreateHeader(header)
+		}
+		end = archive.Close
 	default:
 		return fmt.Errorf("archive format %q is not tar.gz or zip", format)
 	}
-}
-
-func writeTar(w io.Writer, files []packed, when time.Time) error {
-	compressed, err := gzip.NewWriterLevel(w, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	archive := tar.NewWriter(compressed)
 	for _, file := range files {
 		content, err := os.ReadFile(file.path)
 		if err != nil {
 			return err
 		}
-		header := &tar.Header{Name: file.name, Mode: file.mode, Size: int64(len(content)), ModTime: when, Format: tar.FormatUSTAR}
-		if err := archive.WriteHeader(header); err != nil {
-			return err
-		}
-		if _, err := archive.Write(content); err != nil {
-			return err
-		}
-	}
-	return errors.Join(archive.Close(), compressed.Close())
-}
-
-func writeZip(w io.Writer, files []packed, when time.Time) error {
-	archive := zip.NewWriter(w)
-	for _, file := range files {
-		content, err := os.ReadFile(file.path)
-		if err != nil {
-			return err
-		}
-		header := &zip.FileHeader{Name: file.name, Method: zip.Deflate, Modified: when}
-		header.SetMode(os.FileMode(file.mode))
-		entry, err := archive.CreateHeader(header)
+		entry, err := next(file, len(content))
 		if err != nil {
 			return err
 		}
@@ -74,5 +62,5 @@ func writeZip(w io.Writer, files []packed, when time.Time) error {
 			return err
 		}
 	}
-	return archive.Close()
+	return end()
 }

@@ -104,14 +104,11 @@ func describe(ctx context.Context, opts buildOptions) (names, time.Time, error) 
 		out, err := output(ctx, opts.root, nil, "git", args...)
 		return strings.TrimSpace(string(out)), err
 	}
-	commit, err := git("rev-parse", "HEAD")
+	head, err := git("log", "-1", "--format=%H %ct")
 	if err != nil {
 		return names{}, time.Time{}, err
 	}
-	seconds, err := git("log", "-1", "--format=%ct")
-	if err != nil {
-		return names{}, time.Time{}, err
-	}
+	commit, seconds, _ := strings.Cut(head, " ")
 	unix, err := strconv.ParseInt(seconds, 10, 64)
 	if err != nil {
 		return names{}, time.Time{}, fmt.Errorf("git log: time of the commit: %w", err)

@@ -13,80 +13,48 @@ import (
 
 // config is the part of .goreleaser.yaml that this project uses. A key that is
 // not here is refused, so that nothing stands in the file that this program
-// would leave out.
+// would leave out. A key without a name here is that of its field in lower case.
 type config struct {
-	Version     int         `yaml:"version"`
-	ProjectName string      `yaml:"project_name"`
-	Before      hooks       `yaml:"before"`
-	Builds      []buildSpec `yaml:"builds"`
-	Archives    []archive   `yaml:"archives"`
-	SBOMs       []sbomSpec  `yaml:"sboms"`
-	Checksum    checksum    `yaml:"checksum"`
-	Changelog   disabled    `yaml:"changelog"`
-	Release     release     `yaml:"release"`
-}
-
-type hooks struct {
-	Hooks []string `yaml:"hooks"`
+	Version     int
+	ProjectName string `yaml:"project_name"`
+	Before      struct{ Hooks []string }
+	Builds      []buildSpec
+	Archives    []archive
+	SBOMs       []struct {
+		ID, Artifacts, Cmd string
+		Args, Documents    []string
+	}
+	Checksum struct {
+		NameTemplate string `yaml:"name_template"`
+		Algorithm    string
+	}
+	Changelog struct{ Disable bool }
+	Release   struct {
+		Draft              bool
+		Prerelease, Footer string
+	}
 }
 
 type buildSpec struct {
-	ID           string   `yaml:"id"`
-	Main         string   `yaml:"main"`
-	Binary       string   `yaml:"binary"`
-	Env          []string `yaml:"env"`
-	Flags        []string `yaml:"flags"`
-	LDFlags      []string `yaml:"ldflags"`
-	GoOS         []string `yaml:"goos"`
-	GoArch       []string `yaml:"goarch"`
-	ModTimestamp string   `yaml:"mod_timestamp"`
+	ID, Main, Binary                  string
+	Env, Flags, LDFlags, GoOS, GoArch []string
+	ModTimestamp                      string `yaml:"mod_timestamp"`
 }
 
 type archive struct {
-	IDs             []string          `yaml:"ids"`
-	NameTemplate    string            `yaml:"name_template"`
-	Formats         []string          `yaml:"formats"`
-	FormatOverrides []formatOverride  `yaml:"format_overrides"`
-	Files           []archiveFile     `yaml:"files"`
-	BuildsInfo      map[string]string `yaml:"builds_info"`
-}
-
-type formatOverride struct {
-	GoOS    string   `yaml:"goos"`
-	Formats []string `yaml:"formats"`
-}
-
-type archiveFile struct {
-	Src         string      `yaml:"src"`
-	StripParent bool        `yaml:"strip_parent"`
-	Info        archiveInfo `yaml:"info"`
-}
-
-type archiveInfo struct {
-	MTime string `yaml:"mtime"`
-}
-
-type sbomSpec struct {
-	ID        string   `yaml:"id"`
-	Artifacts string   `yaml:"artifacts"`
-	Cmd       string   `yaml:"cmd"`
-	Args      []string `yaml:"args"`
-	Documents []string `yaml:"documents"`
-}
-
-type checksum struct {
-	NameTemplate string `yaml:"name_template"`
-	Algorithm    string `yaml:"algorithm"`
-}
-
-type disabled struct {
-	Disable bool `yaml:"disable"`
-}
-
-type release struct {
-	Draft      bool   `yaml:"draft"`
-	Prerelease string `yaml:"prerelease"`
-	Footer     string `yaml:"footer"`
+	IDs             []string
+	NameTemplate    string `yaml:"name_template"`
+	Formats         []string
+	FormatOverrides []struct {
+		GoOS    string
+		Formats []string
+	} `yaml:"format_overrides"`
+	Files []struct {
+		Src         string
+		StripParent bool `yaml:"strip_parent"`
+		Info        struct{ MTime string }
+	}
+	BuildsInfo map[string]string `yaml:"builds_info"`
 }
 
 func readConfig(file string) (config, error) {
