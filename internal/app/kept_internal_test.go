@@ -15,7 +15,7 @@ import (
 // A plan is made once for a moment of the store, and never shown at another.
 func TestPlanIsMadeOnceAMoment(t *testing.T) {
 	t.Parallel()
-	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	p := answered[*plan.Plan]{}
 	commit, built := 1, 0
 	ask := func(target string) *plan.Plan {
 		t.Helper()
@@ -48,14 +48,14 @@ func TestPlanIsMadeOnceAMoment(t *testing.T) {
 // A plan of a commit that came while it was made is kept as what it is.
 func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
 	t.Parallel()
-	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	p := answered[*plan.Plan]{}
 	before, after := answerKey{Moment: store.Moment{Commit: 1}}, answerKey{Moment: store.Moment{Commit: 2}}
 	if _, err := p.of(t.Context(), func() answerKey { return before }, func(context.Context) (*plan.Plan, answerKey, error) { return &plan.Plan{}, after, nil }); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[answerKey]bool{before: false, after: true} {
-		if found, _, _ := p.claim(key); (found != nil) != want {
-			t.Errorf("%+v: kept %v", key.Moment, found != nil)
+		if _, found := p.find(key); found != want {
+			t.Errorf("%+v: kept %v", key.Moment, found)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
 // What is kept has a bound, in plans and in instances.
 func TestKeptPlansAreBounded(t *testing.T) {
 	t.Parallel()
-	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	p := answered[*plan.Plan]{}
 	for _, size := range []int{keptItems / 2, keptItems / 2, 1, keptItems, keptItems + 1} {
 		p.keep(answerKey{target: string(rune('a' + len(p.kept))), filter: t.Name() + string(rune(size%7))}, &plan.Plan{Instances: size})
 		items := 0
@@ -86,7 +86,7 @@ func TestKeptPlansAreBounded(t *testing.T) {
 // makes it.
 func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 	t.Parallel()
-	p := answered[*plan.Plan]{size: func(p *plan.Plan) int { return p.Instances }}
+	p := answered[*plan.Plan]{}
 	var built atomic.Int32
 	making, gone := make(chan struct{}), make(chan struct{})
 	first, leave := context.WithCancel(t.Context())
@@ -121,13 +121,12 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 	if built.Load() != 1 {
 		t.Errorf("made %d times", built.Load())
 	}
-	// Who only waits can go away too, and errors are everybody's.
-	if _, _, mine := p.claim(answerKey{target: "x"}); mine == nil {
-		t.Fatal("nobody was let make it")
-	}
+	// Who only waits can go away too.
+	p.turn <- struct{}{}
 	if _, err := p.of(first, func() answerKey { return answerKey{target: "x"} }, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("waited on: %v", err)
 	}
+	<-p.turn
 	bad := errors.New("no")
 	if _, err := p.of(t.Context(), func() answerKey { return answerKey{target: "y"} }, func(context.Context) (*plan.Plan, answerKey, error) { return nil, answerKey{}, bad }); !errors.Is(err, bad) {
 		t.Error(err)
@@ -144,8 +143,8 @@ func TestAHeldAnswerIsKept(t *testing.T) {
 	p.hold(held)
 	p.clear()
 	for key, want := range map[answerKey]bool{held: true, other: false} {
-		if found, _, _ := p.claim(key); (found != nil) != want {
-			t.Errorf("%s is kept: %v", key.target, found != nil)
+		if _, found := p.find(key); found != want {
+			t.Errorf("%s is kept: %v", key.target, found)
 		}
 	}
 	later := answerKey{Moment: store.Moment{Commit: 2}, target: "shenlong-8"}
