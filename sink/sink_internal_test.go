@@ -825,8 +825,8 @@ func TestAnEventThatIsNotRefusedWaits(t *testing.T) {
 		t.Error(err)
 	}
 	left, err := s.db.Outbox(0, 9)
-	if dead, deadErr := s.bus.DeadCount(t.Context()); err != nil || deadErr != nil || len(left) != 1 || dead != 0 {
-		t.Errorf("%d events wait, %d are dead letters: %v, %v", len(left), dead, err, deadErr)
+	if dead, deadErr := s.bus.State(t.Context(), bus.StreamDead); err != nil || deadErr != nil || len(left) != 1 || dead.Messages != 0 {
+		t.Errorf("%d events wait, %d are dead letters: %v, %v", len(left), dead.Messages, err, deadErr)
 	}
 }
 

@@ -292,7 +292,7 @@ func (f *doctorFlags) look(ctx context.Context, client *ecsapi.Client, account s
 		return seen
 	}
 	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(regionsAtOnce)
 	for _, region := range regions {
 		seen.regions = append(seen.regions, region.ID)

@@ -194,7 +194,7 @@ is of what was read, and the failures are listed.`,
 		newRoleCmd(settings, "producer", app.Producer, "Run a producer: read the cloud, answer scan and rescan requests; any number of them"),
 		newRoleCmd(settings, "worker", app.Worker, "Run a worker: add image metadata and classify; any number of them"),
 		newRoleCmd(settings, "sink", app.Sink, "Run a sink: keep a store, serve the page, the API and the metrics; any number, a store each"),
-		newRescanCmd(settings), newCheckCmd(settings), newReportCmd(settings), newPlanCmd(settings), newStoreCmd(settings), newDoctorCmd(settings), newDeadCmd(settings), newConfigCmd(),
+		newRescanCmd(settings), newCheckCmd(settings), newReportCmd(settings), newPlanCmd(settings), newStoreCmd(), newDoctorCmd(settings), newDeadCmd(settings), newConfigCmd(),
 		newClassifyCmd(), newRulesCmd(), newSimulateCmd(), newReadyCmd(), newVersionCmd(),
 	)
 	walk(root, func(command *cobra.Command) {

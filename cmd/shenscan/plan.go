@@ -202,7 +202,11 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	var judge store.Classifier
 	to, news := rs.Learn(to, ecs.TypeFacts(types))
 	if news {
-		judge = rs.NewClassifier(planTargets(to))
+		judged := []rules.Target{to}
+		if kvm := rules.DefaultTargets()[rules.ClassKVM]; to.ID != kvm.ID {
+			judged = append(judged, kvm)
+		}
+		judge = rs.NewClassifier(judged)
 	}
 	view, err := db.View(ctx, judge, store.Filter{Scope: scope})
 	if err != nil {
@@ -238,16 +242,6 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		return err
 	}
 	return unreadExit(view.Summary())
-}
-
-// planTargets are the target of a plan, and whether an instance can stay on the
-// 5th generation.
-func planTargets(to rules.Target) []rules.Target {
-	out := []rules.Target{to}
-	if kvm := rules.DefaultTargets()[rules.ClassKVM]; to.ID != kvm.ID {
-		out = append(out, kvm)
-	}
-	return out
 }
 
 // burnDown shows the progress.

@@ -17,7 +17,7 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
-func newStoreCmd(_ *settings) *cobra.Command {
+func newStoreCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "store", Short: "Back up, check or compact the store, or settle what is truly gone",
 		Long: `The store is one file, store.db in the folder that --store names. Where a running
@@ -30,28 +30,20 @@ process sends; compact and forget need the store itself, so stop the process fir
 	return cmd
 }
 
-// withStore opens the store of --store for do.
-func withStore(cmd *cobra.Command, dir *storeFlags, do func(*store.DB) error) error {
-	db, err := app.OpenStore(cmd.Context(), dir.place(), nil, nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(db.DB), db.Close())
-}
-
 func newStoreBackupCmd() *cobra.Command {
 	dir := &storeFlags{}
 	cmd := &cobra.Command{
 		Use: "backup FILE", Short: "Write a copy of the store, and check both", Args: oneArg("file to write"),
 		Example: "  shenscan store backup shenscan-backup.db",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, dir, func(db *store.DB) error {
-				if err := db.BackupFile(cmd.Context(), args[0]); err != nil {
-					return err
-				}
+			db, err := app.OpenStore(cmd.Context(), dir.place(), nil, nil)
+			if err != nil {
+				return err
+			}
+			if err = db.BackupFile(cmd.Context(), args[0]); err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d instances\n", args[0], db.Summary().Instances)
-				return nil
-			})
+			}
+			return errors.Join(err, db.Close())
 		},
 	}
 	dir.addReader(cmd)
@@ -92,12 +84,14 @@ func newStoreCompactCmd() *cobra.Command {
 		Use: "compact", Short: "Rewrite the store without free space, and check both before the old one is replaced", Args: noArgs,
 		Example: "  shenscan store compact --store /var/lib/shenscan",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			before, after, err := app.CompactStore(cmd.Context(), dir.dir)
-			if err != nil {
+			return app.ChangeStore(cmd.Context(), dir.dir, func(db *store.DB) error {
+				before := db.Size()
+				after, err := db.CompactInPlace(cmd.Context())
+				if err == nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes, was %d\n", app.StoreFile(dir.dir), after, before)
+				}
 				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d bytes, was %d\n", app.StoreFile(dir.dir), after, before)
-			return nil
+			})
 		},
 	}
 	dir.add(cmd)
@@ -193,7 +187,9 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 	fmt.Fprintf(out, "%d of %d instances would get another verdict\n", preview.Changed, preview.Instances)
 	screen := onScreen(out)
 	moves := report.TextTable{Indent: 2}
-	for _, k := range sortedMoves(preview.Moves) {
+	for _, k := range slices.SortedFunc(maps.Keys(preview.Moves), func(a, b store.ChangeKey) int {
+		return strings.Compare(a.Target+a.From+a.To, b.Target+b.From+b.To)
+	}) {
 		moves.Rows = append(moves.Rows, []report.Cell{{Text: k.Target}, {Text: k.From}, {Text: "-> " + k.To}, {Text: report.Number(preview.Moves[k]), Right: true}})
 	}
 	screen.show(&moves)
@@ -210,10 +206,4 @@ func showPreview(out io.Writer, preview *store.Preview) error {
 	}
 	screen.show(&examples)
 	return screen.err
-}
-
-func sortedMoves(moves map[store.ChangeKey]int) []store.ChangeKey {
-	return slices.SortedFunc(maps.Keys(moves), func(a, b store.ChangeKey) int {
-		return strings.Compare(a.Target+a.From+a.To, b.Target+b.From+b.To)
-	})
 }

@@ -48,14 +48,6 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Debugging is the address of that door, "" where there is none.
-func (a *App) Debugging() string {
-	if a.debug == nil {
-		return ""
-	}
-	return "http://" + a.debug.Addr().String()
-}
-
 func (a *App) serveDebug(ctx context.Context) error {
 	if a.debug == nil {
 		return nil

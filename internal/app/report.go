@@ -72,17 +72,6 @@ func CheckStore(ctx context.Context, at Place) (string, error) {
 	return said, db.Close()
 }
 
-// CompactStore rewrites the store in a folder without free space and returns how
-// large it was and is.
-func CompactStore(ctx context.Context, dir string) (before, after int64, err error) {
-	err = ChangeStore(ctx, dir, func(db *store.DB) (err error) {
-		before = db.Size()
-		after, err = db.CompactInPlace(ctx)
-		return err
-	})
-	return before, after, err
-}
-
 // Answer is a report, and the view of the store that all of it comes from.
 type Answer struct {
 	*report.Report

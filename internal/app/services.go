@@ -69,15 +69,13 @@ const maxQuery = 200
 // results stream holds would say of a running scan that it is not known, and of
 // an instance that it does not exist.
 func (a *App) serveQueries(ctx context.Context) error {
-	return a.sink.WhileCaughtUp(ctx, a.serveQueriesNow)
-}
-
-func (a *App) serveQueriesNow(ctx context.Context) error {
-	return a.bus.Serve(ctx, queryService, "what the store holds", serviceVersion, 64, []bus.Endpoint{
-		endpoint("instance", event.SubjectQueryInstance, a.queryInstance),
-		{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},
-		endpoint("scan", event.SubjectQueryScan, a.queryScan),
-		endpoint("locate", event.SubjectQueryLocate, a.queryLocate),
+	return a.sink.WhileCaughtUp(ctx, func(ctx context.Context) error {
+		return a.bus.Serve(ctx, queryService, "what the store holds", serviceVersion, 64, []bus.Endpoint{
+			endpoint("instance", event.SubjectQueryInstance, a.queryInstance),
+			{Name: "summary", Subject: event.SubjectQuerySummary, Handle: a.querySummary},
+			endpoint("scan", event.SubjectQueryScan, a.queryScan),
+			endpoint("locate", event.SubjectQueryLocate, a.queryLocate),
+		})
 	})
 }
 

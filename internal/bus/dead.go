@@ -230,12 +230,6 @@ func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *Dea
 	return stream, &letter, nil
 }
 
-// DeadCount is the number of dead letters held.
-func (b *Bus) DeadCount(ctx context.Context) (uint64, error) {
-	st, err := b.State(ctx, StreamDead)
-	return st.Messages, err
-}
-
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	return s[:min(len(s), 200)]

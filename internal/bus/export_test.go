@@ -122,3 +122,9 @@ func (b *Bus) Purge(ctx context.Context, name string) error {
 	}
 	return stream.Purge(ctx)
 }
+
+// DeadCount is the number of dead letters held.
+func (b *Bus) DeadCount(ctx context.Context) (uint64, error) {
+	st, err := b.State(ctx, StreamDead)
+	return st.Messages, err
+}
