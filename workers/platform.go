@@ -156,9 +156,7 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 type platformLookup struct {
 	p     *Platform
 	scope ecs.Scope
-
-	mu   sync.Mutex
-	said map[string]event.EvidenceItem
+	said  map[string]event.EvidenceItem
 }
 
 // yardstick makes known what others are compared with, which lookups side by
@@ -183,41 +181,35 @@ func (q *platformLookup) yardstick(ctx context.Context, arch string, had map[str
 // ask takes what is kept and asks the cloud for the rest: for the first alone,
 // since what refuses that refuses all.
 func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]event.EvidenceItem) error {
-	group, asking := errgroup.WithContext(ctx)
-	group.SetLimit(askedAtOnce)
-	asked := false
+	var open []string
 	for _, id := range ids {
-		if q.knows(id) {
+		if _, known := q.said[id]; known {
 			continue
 		}
-		item, known := had[id]
-		switch {
-		case known && !due(id, &item, q.p.now()):
-			q.take(id, item)
-		case !asked:
-			asked = true
-			q.take(id, q.renew(ctx, id, item))
-		default:
-			group.Go(func() error {
-				q.take(id, q.renew(asking, id, item))
-				return asking.Err()
-			})
+		if item, known := had[id]; known && !due(id, &item, q.p.now()) {
+			q.said[id] = item
+		} else {
+			open = append(open, id)
 		}
 	}
-	return cmp.Or(group.Wait(), ctx.Err())
-}
-
-func (q *platformLookup) knows(id string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	_, known := q.said[id]
-	return known
-}
-
-func (q *platformLookup) take(id string, item event.EvidenceItem) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.said[id] = item
+	got := make([]event.EvidenceItem, len(open))
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(askedAtOnce)
+	for i, id := range open {
+		if i == 0 {
+			got[i] = q.renew(ctx, id, had[id])
+			continue
+		}
+		group.Go(func() error {
+			got[i] = q.renew(asking, id, had[id])
+			return asking.Err()
+		})
+	}
+	err := cmp.Or(group.Wait(), ctx.Err())
+	for i, id := range open {
+		q.said[id] = got[i]
+	}
+	return err
 }
 
 // renew asks the cloud. An answer that could not be renewed counts as long as it

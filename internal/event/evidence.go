@@ -96,17 +96,14 @@ func (e EvidenceItem) Families(yardstick EvidenceItem) (offered, refused []strin
 // appendEvidence is the flat encoding: the items of a page have their causes in
 // common.
 func appendEvidence(b []byte, evidence *EvidenceRead) []byte {
-	writer := newWriter(append(b, flatEvidence, flatVersion))
-	defer writer.speller.release()
-	writer.str(evidence.Scope.Account)
-	writer.str(evidence.Scope.Region)
-	writer.str(evidence.Source)
-	writer.time(evidence.At)
-	writer.uint(uint64(len(evidence.Items)))
-	for i := range evidence.Items {
-		writer.item(&evidence.Items[i])
-	}
-	return writer.b
+	out := newWriter(append(b, flatEvidence, flatVersion))
+	defer out.speller.release()
+	out.str(evidence.Scope.Account)
+	out.str(evidence.Scope.Region)
+	out.str(evidence.Source)
+	out.time(evidence.At)
+	writeList(out, evidence.Items, (*writer).item)
+	return out.b
 }
 
 // AppendEvidence appends the flat encoding of an item, as messages carry it, and
@@ -150,27 +147,15 @@ func (w *writer) item(item *EvidenceItem) {
 	w.bool(item.Template != nil)
 	if template := item.Template; template != nil {
 		w.str(template.Name)
-		w.uint(uint64(len(template.Versions)))
-		for i := range template.Versions {
-			version := &template.Versions[i]
-			w.int(version.Number)
-			w.bool(version.Default)
-			w.bool(version.Latest)
-			w.facts(&rules.Facts{ImageID: version.Image, Image: version.Facts})
-		}
+		writeList(w, template.Versions, (*writer).version)
 	}
 	w.int(int64(item.Unlisted))
 	w.usual(item.Cause)
 	w.usual(item.Mend)
 }
 
-func readEvidence(reader *reader) *EvidenceRead {
-	evidence := &EvidenceRead{Scope: ecs.Scope{Account: reader.str(), Region: reader.str()}, Source: reader.str(), At: reader.time()}
-	evidence.Items = make([]EvidenceItem, reader.count(13))
-	for i := range evidence.Items {
-		evidence.Items[i] = reader.item()
-	}
-	return evidence
+func readEvidence(in *reader) *EvidenceRead {
+	return &EvidenceRead{Scope: ecs.Scope{Account: in.str(), Region: in.str()}, Source: in.str(), At: in.time(), Items: readList(in, 13, (*reader).item)}
 }
 
 func (r *reader) item() EvidenceItem {
@@ -182,23 +167,26 @@ func (r *reader) item() EvidenceItem {
 		item.Console = &Console{Kernel: r.word(), Root: r.word(), End: r.word(), Excerpt: r.str()}
 	}
 	if r.enum(1) == 1 {
-		item.Template = readTemplate(r)
+		item.Template = &Template{Name: r.str(), Versions: readList(r, 6, (*reader).version)}
 	}
 	item.Unlisted = int(r.int32())
 	item.Cause, item.Mend = r.usual(), r.usual()
 	return item
 }
 
-func readTemplate(reader *reader) *Template {
-	template := &Template{Name: reader.str(), Versions: make([]TemplateVersion, reader.count(6))}
-	for i := range template.Versions {
-		version := &template.Versions[i]
-		version.Number, version.Default, version.Latest = reader.int(), reader.enum(1) == 1, reader.enum(1) == 1
-		var known rules.Facts
-		reader.facts(&known)
-		version.Image, version.Facts = known.ImageID, known.Image
-	}
-	return template
+func (w *writer) version(version *TemplateVersion) {
+	w.int(version.Number)
+	w.bool(version.Default)
+	w.bool(version.Latest)
+	w.facts(&rules.Facts{ImageID: version.Image, Image: version.Facts})
+}
+
+func (r *reader) version() TemplateVersion {
+	version := TemplateVersion{Number: r.int(), Default: r.enum(1) == 1, Latest: r.enum(1) == 1}
+	var known rules.Facts
+	r.facts(&known)
+	version.Image, version.Facts = known.ImageID, known.Image
+	return version
 }
 
 // The first and the last second that a time of a message may be in, which is what

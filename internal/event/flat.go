@@ -14,74 +14,49 @@ import (
 // copies them to its own message as one piece of bytes.
 
 func appendListed(b []byte, listed *InstancesListed) []byte {
-	writer := newWriter(append(b, flatListed, flatVersion))
-	defer writer.speller.release()
-	writer.walk(&listed.Walk)
-	writer.uint(uint64(listed.Page))
-	writer.int(listed.Epoch)
-	writer.int(listed.Observed)
-	writer.uint(uint64(len(listed.Software)))
-	for i := range listed.Software {
-		installed := &listed.Software[i]
-		writer.word(installed.OSName)
-		writer.word(installed.OSNameEn)
-		writer.word(installed.OSType)
-		writer.str(installed.ImageID)
-		writer.guest(&installed.Guest)
-	}
-	writer.machines(listed.Hardware)
-	writer.profiles(listed.Profiles, false)
-	return append(writer.b, listed.Rows.encoding()...)
+	out := newWriter(append(b, flatListed, flatVersion))
+	defer out.speller.release()
+	out.walk(&listed.Walk)
+	out.uint(uint64(listed.Page))
+	out.int(listed.Epoch)
+	out.int(listed.Observed)
+	writeList(out, listed.Software, (*writer).installed)
+	writeList(out, listed.Hardware, (*writer).hardware)
+	out.profiles(listed.Profiles, false)
+	return append(out.b, listed.Rows.encoding()...)
 }
 
-func readListed(reader *reader) *InstancesListed {
-	listed := &InstancesListed{Walk: reader.walk(), Page: int(reader.uint()), Epoch: reader.int(), Observed: reader.int()}
-	listed.Software = make([]Installed, reader.count(5))
-	for i := range listed.Software {
-		listed.Software[i] = Installed{OSName: reader.word(), OSNameEn: reader.word(), OSType: reader.word(), ImageID: reader.str()}
-		reader.guest(&listed.Software[i].Guest)
-	}
-	listed.Hardware = reader.machines()
-	listed.Profiles = reader.profiles(len(listed.Software), len(listed.Hardware), false)
-	listed.Rows = reader.rows(len(listed.Profiles))
+func readListed(in *reader) *InstancesListed {
+	listed := &InstancesListed{Walk: in.walk(), Page: int(in.uint()), Epoch: in.int(), Observed: in.int()}
+	listed.Software, listed.Hardware = readList(in, 5, (*reader).installed), readList(in, 5, (*reader).hardware)
+	listed.Profiles = in.profiles(len(listed.Software), len(listed.Hardware), false)
+	listed.Rows = in.rows(len(listed.Profiles))
 	return listed
 }
 
 func appendClassified(b []byte, classified *InstancesClassified) []byte {
-	writer := newWriter(append(b, flatClassified, flatVersion))
-	defer writer.speller.release()
-	writer.walk(&classified.Walk)
-	writer.uint(uint64(classified.Page))
-	writer.int(classified.Order)
-	writer.str(classified.Ruleset)
-	writer.uint(uint64(len(classified.Targets)))
-	for _, t := range classified.Targets {
-		writer.str(t)
-	}
-	writer.uint(uint64(len(classified.Failures)))
-	for _, f := range classified.Failures {
-		for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
-			writer.str(s)
-		}
-	}
-	writer.uint(uint64(len(classified.Software)))
-	for i := range classified.Software {
-		writer.facts(classified.Software[i])
-	}
-	writer.machines(classified.Hardware)
-	writer.classes(classified.Classes)
-	writer.profiles(classified.Profiles, true)
-	return append(writer.b, classified.Rows.encoding()...)
+	out := newWriter(append(b, flatClassified, flatVersion))
+	defer out.speller.release()
+	out.walk(&classified.Walk)
+	out.uint(uint64(classified.Page))
+	out.int(classified.Order)
+	out.str(classified.Ruleset)
+	writeList(out, classified.Targets, func(w *writer, target *string) { w.str(*target) })
+	writeList(out, classified.Failures, (*writer).failure)
+	writeList(out, classified.Software, func(w *writer, known **rules.Facts) { w.facts(*known) })
+	writeList(out, classified.Hardware, (*writer).hardware)
+	writeList(out, classified.Classes, (*writer).class)
+	out.profiles(classified.Profiles, true)
+	return append(out.b, classified.Rows.encoding()...)
 }
 
-func readClassified(reader *reader) *InstancesClassified {
-	classified := &InstancesClassified{Walk: reader.walk(), Page: int(reader.uint()), Order: reader.int(), Ruleset: reader.str()}
-	classified.Targets, classified.Failures = reader.targets(), reader.failures()
-	classified.Software = reader.systems()
-	classified.Hardware = reader.machines()
-	classified.Classes = reader.classes()
-	classified.Profiles = reader.profiles(len(classified.Software), len(classified.Hardware), true)
-	classified.Rows = reader.rows(len(classified.Profiles))
+func readClassified(in *reader) *InstancesClassified {
+	classified := &InstancesClassified{Walk: in.walk(), Page: int(in.uint()), Order: in.int(), Ruleset: in.str()}
+	classified.Targets, classified.Failures = readList(in, 1, (*reader).str), readList(in, 8, (*reader).failure)
+	classified.Software = in.systems()
+	classified.Hardware, classified.Classes = readList(in, 5, (*reader).hardware), readList(in, 5, (*reader).class)
+	classified.Profiles = in.profiles(len(classified.Software), len(classified.Hardware), true)
+	classified.Rows = in.rows(len(classified.Profiles))
 	return classified
 }
 
@@ -97,21 +72,50 @@ func (r *reader) systems() []*rules.Facts {
 	return list
 }
 
-func (r *reader) targets() (out []string) {
-	for range r.count(1) {
-		out = append(out, r.str())
+func writeList[T any](w *writer, list []T, write func(*writer, *T)) {
+	w.uint(uint64(len(list)))
+	for i := range list {
+		write(w, &list[i])
 	}
-	return out
 }
 
-func (r *reader) failures() (out []record.Failure) {
-	for range r.count(8) {
-		out = append(out, record.Failure{
-			Account: r.str(), Region: r.str(), API: r.str(), Class: r.str(),
-			Code: r.str(), Error: r.str(), Mend: r.str(), RequestID: r.str(),
-		})
+// readList reads a list whose elements take at least least bytes each; nil where it is
+// empty.
+func readList[T any](r *reader, least int, read func(*reader) T) []T {
+	n := r.count(least)
+	if n == 0 {
+		return nil
 	}
-	return out
+	list := make([]T, n)
+	for i := range list {
+		list[i] = read(r)
+	}
+	return list
+}
+
+func (w *writer) installed(installed *Installed) {
+	w.word(installed.OSName)
+	w.word(installed.OSNameEn)
+	w.word(installed.OSType)
+	w.str(installed.ImageID)
+	w.guest(&installed.Guest)
+}
+
+func (r *reader) installed() Installed {
+	return Installed{OSName: r.word(), OSNameEn: r.word(), OSType: r.word(), ImageID: r.str(), Guest: r.guest()}
+}
+
+func (w *writer) failure(f *record.Failure) {
+	for _, s := range []string{f.Account, f.Region, f.API, f.Class, f.Code, f.Error, f.Mend, f.RequestID} {
+		w.str(s)
+	}
+}
+
+func (r *reader) failure() record.Failure {
+	return record.Failure{
+		Account: r.str(), Region: r.str(), API: r.str(), Class: r.str(),
+		Code: r.str(), Error: r.str(), Mend: r.str(), RequestID: r.str(),
+	}
 }
 
 // facts writes what is known of one software: a number whose bits say which of its
@@ -186,56 +190,31 @@ func (w *writer) guest(facts *rules.GuestFacts) {
 	w.facts(&rules.Facts{Guest: *facts})
 }
 
-func (r *reader) guest(facts *rules.GuestFacts) {
+func (r *reader) guest() rules.GuestFacts {
 	if r.enum(1) == 0 {
-		return
+		return rules.GuestFacts{}
 	}
 	var f rules.Facts
 	if r.facts(&f); f != (rules.Facts{Guest: f.Guest}) {
 		r.fail("a machine answers for more than itself")
-		return
 	}
-	*facts = f.Guest
+	return f.Guest
 }
 
-func (w *writer) machines(list []rules.Hardware) {
-	w.uint(uint64(len(list)))
-	for i := range list {
-		w.hardware(&list[i])
-	}
+// class writes a class of profiles. Levels and standings are written in full and not put
+// into the table of words: hardly two classes of a page have the same.
+func (w *writer) class(class *outcome.Class) {
+	w.str(class.Levels)
+	w.str(class.Standings)
+	w.word(class.Family)
+	w.word(class.Version)
+	w.bool(class.Legacy)
 }
 
-func (r *reader) machines() []rules.Hardware {
-	list := make([]rules.Hardware, r.count(5))
-	for i := range list {
-		list[i] = r.hardware()
-	}
-	return list
-}
-
-// classes writes the different classes of the profiles, each once. Levels and
-// standings are written in full and not put into the table of words: hardly two
-// classes of a page have the same.
-func (w *writer) classes(list []outcome.Class) {
-	w.uint(uint64(len(list)))
-	for i := range list {
-		class := &list[i]
-		w.str(class.Levels)
-		w.str(class.Standings)
-		w.word(class.Family)
-		w.word(class.Version)
-		w.bool(class.Legacy)
-	}
-}
-
-// classes reads classes without checking that a rule set can say such: the sink asks
+// class reads a class without checking that a rule set can say such: the sink asks
 // Class.Sound, and judges anew where one is not.
-func (r *reader) classes() []outcome.Class {
-	list := make([]outcome.Class, r.count(5))
-	for i := range list {
-		list[i] = outcome.Class{Levels: r.str(), Standings: r.str(), Family: r.word(), Version: r.word(), Legacy: r.enum(1) == 1}
-	}
-	return list
+func (r *reader) class() outcome.Class {
+	return outcome.Class{Levels: r.str(), Standings: r.str(), Family: r.word(), Version: r.word(), Legacy: r.enum(1) == 1}
 }
 
 // profiles writes which software runs on which machine, both by their index in the
