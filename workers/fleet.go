@@ -21,17 +21,14 @@ type Fleet struct {
 	log  *slog.Logger
 
 	mu    sync.Mutex
-	scans map[fleetScan]*fleetTold
-	order []fleetScan // of scans, the oldest first
-}
-
-type fleetScan struct {
-	scope ecs.Scope
-	scan  string
+	scans []*fleetTold // the oldest first
 }
 
 // fleetTold is what images are told of in one scan of a scope.
 type fleetTold struct {
+	scope ecs.Scope
+	scan  string
+
 	mu     sync.Mutex
 	images map[string]*toldOf
 }
@@ -54,7 +51,7 @@ const (
 
 // NewFleet returns a Fleet.
 func NewFleet(kept Kept, log *slog.Logger) *Fleet {
-	return &Fleet{kept: kept, log: log, scans: map[fleetScan]*fleetTold{}}
+	return &Fleet{kept: kept, log: log}
 }
 
 // add replaces in images, those of the page's software, what the fleet tells
@@ -87,21 +84,19 @@ func (f *Fleet) add(ctx context.Context, page *event.InstancesListed, images []*
 // of is what is remembered for the page's scan. A rescan is small, and there may
 // be many: nothing is remembered of it.
 func (f *Fleet) of(page *event.InstancesListed) *fleetTold {
-	key := fleetScan{page.Scope, page.ScanID}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if told := f.scans[key]; told != nil {
-		return told
+	if i := slices.IndexFunc(f.scans, func(told *fleetTold) bool { return told.scope == page.Scope && told.scan == page.ScanID }); i >= 0 {
+		return f.scans[i]
 	}
-	told := &fleetTold{images: map[string]*toldOf{}}
+	told := &fleetTold{scope: page.Scope, scan: page.ScanID, images: map[string]*toldOf{}}
 	if page.Kind == event.KindRescan {
 		return told
 	}
-	if len(f.order) >= maxFleetScans {
-		delete(f.scans, f.order[0])
-		f.order = slices.Delete(f.order, 0, 1)
+	if len(f.scans) >= maxFleetScans {
+		f.scans = slices.Delete(f.scans, 0, 1)
 	}
-	f.scans[key], f.order = told, append(f.order, key)
+	f.scans = append(f.scans, told)
 	return told
 }
 

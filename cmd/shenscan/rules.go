@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -166,12 +167,7 @@ that holds a whole rule set, such as the one that another version prints with
 built-in one. shenscan rules preview shows which verdicts of the stored fleet a
 rule file would move.`,
 		Example: "  shenscan rules diff built-in my-rules.yaml\n  shenscan rules diff rules-of-last-year.yaml built-in",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usage(errors.New("give two rule files, or built-in for one of them"))
-			}
-			return nil
-		},
+		Args:    arguments(2, 2, "two rule files, or built-in for one of them"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var sets [2]*rules.Ruleset
 			for i, name := range args {
@@ -267,15 +263,18 @@ func newRulesShowCmd() *cobra.Command {
 	return cmd
 }
 
-// oneArg asks for exactly one argument.
-func oneArg(what string) cobra.PositionalArgs {
+// arguments asks for so many arguments.
+func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		if len(args) < least || len(args) > most {
 			return usage(fmt.Errorf("give %s", what))
 		}
 		return nil
 	}
 }
+
+// oneArg asks for exactly one argument.
+func oneArg(what string) cobra.PositionalArgs { return arguments(1, 1, what) }
 
 func newRulesExplainCmd() *cobra.Command {
 	var dir storeFlags
@@ -458,12 +457,7 @@ func newRulesValidateCmd() *cobra.Command {
 given. Mistakes are listed as FILE:LINE: TEXT and end with exit code 2; rules that
 overlap or can never fire are listed as warnings.`,
 		Example: "  shenscan rules validate my-rules.yaml",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage(errors.New("give the rule files to check"))
-			}
-			return nil
-		},
+		Args:    arguments(1, math.MaxInt, "the rule files to check"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ruleset, err := loadRules(args)
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shenscan/shenscan/internal/app"
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 )
 
@@ -174,7 +175,7 @@ func runSimulate(ctx context.Context, simulateFlags *simulateFlags, stdout, stde
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}
-	if !simulateFlags.insecure && !isLoopback(simulateFlags.listen) {
+	if host, _, _ := net.SplitHostPort(simulateFlags.listen); !simulateFlags.insecure && !bus.Loopback(host) {
 		return usage(fmt.Errorf("simulate: --listen %s is not a loopback address; the simulator speaks plain HTTP with well-known keys: use 127.0.0.1, or --insecure-listen", simulateFlags.listen))
 	}
 	srv, err := ecssim.Listen(options, simulateFlags.listen)
@@ -217,18 +218,4 @@ func writeTruth(srv *ecssim.Server, path string) error {
 		return fmt.Errorf("simulate: truth file %s: %w", path, err)
 	}
 	return nil
-}
-
-// isLoopback says whether an address to listen on is reachable from this
-// machine only.
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

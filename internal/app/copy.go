@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -23,8 +23,7 @@ func namedServer(address string) (*door, error) {
 	if err != nil || link.Host == "" || link.Scheme != "http" && link.Scheme != "https" {
 		return nil, &ConfigError{errors.New("--server: name the address of a shenscan's page, such as http://127.0.0.1:10470 or https://user:password@shenscan.example")}
 	}
-	host := link.Hostname()
-	if ip := net.ParseIP(host); link.Scheme == "http" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if link.Scheme == "http" && !bus.Loopback(link.Hostname()) {
 		return nil, &ConfigError{fmt.Errorf("--server %s: a store is read over https, or over http from this machine", link.Redacted())}
 	}
 	return &door{URL: strings.TrimRight(link.String(), "/")}, nil

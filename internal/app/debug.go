@@ -11,6 +11,8 @@ import (
 	"net/http/pprof"
 	"strings"
 	"time"
+
+	"github.com/shenscan/shenscan/internal/bus"
 )
 
 // DebugOptions are a second door for whoever looks into a running process:
@@ -31,7 +33,7 @@ func (a *App) openDebug() error {
 	if err != nil {
 		return &ConfigError{fmt.Errorf("--debug-listen %q: %w", debugOptions.Listen, err)}
 	}
-	if !loopback(host) {
+	if !bus.Loopback(host) {
 		return &ConfigError{fmt.Errorf("--debug-listen %s: profiles and the level of the log are for this machine alone; name a loopback address such as 127.0.0.1:10479", debugOptions.Listen)}
 	}
 	listener, err := net.Listen("tcp", debugOptions.Listen)
@@ -41,11 +43,6 @@ func (a *App) openDebug() error {
 	a.debug = listener
 	a.onClose(func() { _ = listener.Close() })
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (a *App) serveDebug(ctx context.Context) error {
@@ -90,7 +87,7 @@ func debugHandler(level *slog.LevelVar, log *slog.Logger) http.Handler {
 	}
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopback(askedHost(r)) {
+		if !bus.Loopback(askedHost(r)) {
 			http.Error(w, "ask under a loopback address", http.StatusForbidden)
 			return
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/rules"
@@ -57,7 +58,7 @@ func (o HTTPOptions) check() (access, error) {
 			return allowed, &ConfigError{err}
 		}
 	}
-	allowed.loopback, allowed.operators, allowed.hosts = loopback(host), o.Operators, o.Hosts
+	allowed.loopback, allowed.operators, allowed.hosts = bus.Loopback(host), o.Operators, o.Hosts
 	if !allowed.web.Asks() && !allowed.loopback && !o.Insecure {
 		return allowed, &ConfigError{fmt.Errorf("%w: --listen is %s; name a --web.config.file with users, or say --insecure-listen", ErrInsecureListen, o.Listen)}
 	}
@@ -93,7 +94,7 @@ func (a *access) knownHost(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := askedHost(r)
-		if host != "" && !loopback(host) && !slices.ContainsFunc(a.hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+		if host != "" && !bus.Loopback(host) && !slices.ContainsFunc(a.hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
 			http.Error(w, "this is not the page of that host; where a proxy passes it on, name the host with --allow-host", http.StatusMisdirectedRequest)
 			return
 		}

@@ -295,7 +295,7 @@ func changesOf(all iter.Seq2[*store.Moved, error]) iter.Seq2[*report.Change, err
 				yield(nil, err)
 				return
 			}
-			c := report.Change{Account: moved.Account, Region: moved.Region, InstanceID: moved.InstanceID, InstanceName: moved.InstanceName, Change: moved.Change}
+			c := report.Change(*moved)
 			if !yield(&c, nil) {
 				return
 			}

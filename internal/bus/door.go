@@ -125,8 +125,14 @@ func checkListen(addr string) error {
 	if err != nil {
 		return fmt.Errorf("--nats-listen %q: %w", addr, err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !Loopback(host) {
 		return fmt.Errorf("--nats-listen %s: refusing to listen beyond loopback: the embedded NATS knows no users of other machines and no TLS; run a NATS server with both (deploy/nats) and name it with --nats-url", addr)
 	}
 	return nil
+}
+
+// Loopback reports whether a host is one that only this machine reaches.
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,24 +45,16 @@ type position struct {
 
 func (p position) String() string { return fmt.Sprintf("%d.%d.%d", p.stream, p.seq, p.index) }
 
-// notAfter reports whether p comes no later than position. A younger stream is later
+// notAfter reports whether p comes no later than another. A younger stream is later
 // than any place in an older one.
-func (p position) notAfter(position position) bool {
-	if p.stream != position.stream {
-		return p.stream < position.stream
-	}
-	if p.seq != position.seq {
-		return p.seq < position.seq
-	}
-	return p.index <= position.index
+func (p position) notAfter(other position) bool {
+	return cmp.Or(cmp.Compare(p.stream, other.stream), cmp.Compare(p.seq, other.seq), cmp.Compare(p.index, other.index)) <= 0
 }
 
-func parsePosition(s string) position {
-	var p position
-	if parts := strings.Split(s, "."); len(parts) == 3 {
-		p.stream, _ = strconv.ParseInt(parts[0], 10, 64)
-		p.seq, _ = strconv.ParseUint(parts[1], 10, 64)
-		p.index, _ = strconv.Atoi(parts[2])
+// parsePosition reads what String wrote; what is no position is before all.
+func parsePosition(s string) (p position) {
+	if _, err := fmt.Sscanf(s, "%d.%d.%d", &p.stream, &p.seq, &p.index); err != nil {
+		return position{}
 	}
 	return p
 }
