@@ -142,9 +142,10 @@ func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Durati
 // Doubt takes back what the platform said of an image, for every process.
 func (c *ImageCache) Doubt(ctx context.Context, scope ecs.Scope, id string, imageFacts rules.ImageFacts) *Image {
 	imageFacts.Offered, imageFacts.Refused = "", ""
-	c.store(scope, []ecs.Image{{ID: id, Facts: imageFacts}})
+	images := []ecs.Image{{ID: id, Facts: imageFacts}}
+	c.store(scope, images)
 	if c.shared != nil {
-		c.publish(ctx, scope, []string{id})
+		c.publish(ctx, scope, images)
 	}
 	return &Image{Facts: imageFacts}
 }
@@ -266,7 +267,7 @@ const (
 // fetch makes ids known, through the shared cache where there is one.
 func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) error {
 	if c.shared == nil {
-		return c.ask(ctx, scope, ids)
+		return c.ask(ctx, scope, ids, false)
 	}
 	give := c.now().Add(claimWait)
 	for {
@@ -274,10 +275,10 @@ func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) e
 		ids = c.take(scope, ids, known)
 		if err != nil {
 			c.log.WarnContext(ctx, "shared image cache is out of reach; the cloud is asked", "account", scope.Account, "region", scope.Region, "err", err)
-			return c.ask(ctx, scope, ids)
+			return c.ask(ctx, scope, ids, false)
 		}
 		if len(claimed) > 0 {
-			if err := c.askShared(ctx, scope, claimed); err != nil {
+			if err := c.ask(ctx, scope, claimed, true); err != nil {
 				return err
 			}
 			ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(claimed, id) })
@@ -289,7 +290,7 @@ func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) e
 		case len(claimed) > 0:
 			continue
 		case c.now().After(give):
-			return c.ask(ctx, scope, ids)
+			return c.ask(ctx, scope, ids, false)
 		}
 		select {
 		case <-ctx.Done():
@@ -299,20 +300,7 @@ func (c *ImageCache) fetch(ctx context.Context, scope ecs.Scope, ids []string) e
 	}
 }
 
-// askShared asks the cloud for claimed images and shares what it says.
-func (c *ImageCache) askShared(ctx context.Context, scope ecs.Scope, ids []string) error {
-	if err := c.ask(ctx, scope, ids); err != nil {
-		c.release(context.WithoutCancel(ctx), scope, ids)
-		return err
-	}
-	c.publish(ctx, scope, ids)
-	return nil
-}
-
 func (c *ImageCache) release(ctx context.Context, scope ecs.Scope, ids []string) {
-	if len(ids) == 0 {
-		return
-	}
 	if err := c.shared.Release(ctx, scope, ids); err != nil {
 		c.log.InfoContext(ctx, "claims of images were not given up; they lapse", "account", scope.Account, "region", scope.Region, "images", len(ids), "err", err)
 	}
@@ -332,25 +320,11 @@ func (c *ImageCache) take(scope ecs.Scope, ids []string, known map[string]rules.
 	return rest
 }
 
-// publish shares what this process learnt; a failed lookup is not shared.
-func (c *ImageCache) publish(ctx context.Context, scope ecs.Scope, ids []string) {
-	var images []ecs.Image
-	var failed []string
-	c.mu.Lock()
-	for _, id := range ids {
-		if e, ok := c.young[imageKey{scope, id}]; ok && e.failed == nil {
-			images = append(images, ecs.Image{ID: id, Facts: e.Facts})
-		} else {
-			failed = append(failed, id)
-		}
+// publish shares what this process learnt.
+func (c *ImageCache) publish(ctx context.Context, scope ecs.Scope, images []ecs.Image) {
+	if err := c.shared.Put(ctx, scope, images); err != nil {
+		c.log.WarnContext(ctx, "image facts were not shared", "account", scope.Account, "region", scope.Region, "err", err)
 	}
-	c.mu.Unlock()
-	if len(images) > 0 {
-		if err := c.shared.Put(ctx, scope, images); err != nil {
-			c.log.WarnContext(ctx, "image facts were not shared", "account", scope.Account, "region", scope.Region, "err", err)
-		}
-	}
-	c.release(ctx, scope, failed)
 }
 
 // failureTTL is how long a lookup that failed is not tried again: the pages of
@@ -359,12 +333,19 @@ const failureTTL = time.Minute
 
 // ask asks the cloud. A refusal, and an outage that outlasted the client's
 // retries, become image facts that say so: the instance's own OS name is
-// evidence still, and the scan names the failure.
-func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string) error {
+// evidence still, and the scan names the failure. What was claimed for all processes is
+// shared with them, or given up where the lookup failed.
+func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, claimed bool) error {
 	images, err := c.api.Images(ctx, scope, ids)
 	if err == nil {
 		c.store(scope, images)
+		if claimed {
+			c.publish(ctx, scope, images)
+		}
 		return nil
+	}
+	if claimed {
+		c.release(context.WithoutCancel(ctx), scope, ids)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

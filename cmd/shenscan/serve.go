@@ -125,7 +125,7 @@ on one --nats-url one asks at a time, and another goes on when it is gone.`,
 			if options.ProbeScans = options.Probe; !options.Probe && !options.ProbeFilter.IsZero() {
 				return usage(errors.New("serve scans everything; a filter says which machines --probe asks, and --probe is not given"))
 			}
-			options.Schedules = settings.schedules()
+			options.Schedules = settings.file.Schedules
 			options.KeepTypes = true
 			return runApp(cmd, settings, options)
 		},
@@ -144,18 +144,6 @@ on one --nats-url one asks at a time, and another goes on when it is gone.`,
 	narrow.add(cmd, asked...)
 	needs(cmd.Flags(), []string{"probe"}, asked...)
 	return cmd
-}
-
-// schedules are those of the file; nil where it says nothing of them.
-func (s *settings) schedules() []app.Schedule {
-	if s.file.Schedules == nil {
-		return nil
-	}
-	out := []app.Schedule{}
-	for _, sc := range s.file.Schedules {
-		out = append(out, app.Schedule(sc))
-	}
-	return out
 }
 
 // runApp runs until the command is interrupted.
@@ -209,7 +197,7 @@ func newRoleCmd(settings *settings, name string, role app.Role, short string) *c
 				return err
 			}
 			if role == app.Producer {
-				options.Schedules = settings.schedules()
+				options.Schedules = settings.file.Schedules
 			}
 			if asks {
 				if config.Typed(cmd.Flags(), "probe") {

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shenscan/shenscan/internal/bus"
+	"github.com/shenscan/shenscan/internal/config"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/event"
@@ -71,10 +72,7 @@ func (r Role) String() string {
 }
 
 // Schedule is a scan that happens by itself.
-type Schedule struct {
-	Name, Cron, Zone  string
-	Accounts, Regions []string
-}
+type Schedule = config.Schedule
 
 // Options of an App.
 type Options struct {

@@ -290,7 +290,7 @@ func TryCrons(ctx context.Context, list []Schedule) (err error) {
 	defer conn.Close()
 	var errs []error
 	for i := range list {
-		if _, err := conn.Schedule(ctx, list[i].Name, list[i].Cron, list[i].Zone, list[i].request()); err != nil {
+		if _, err := conn.Schedule(ctx, list[i].Name, list[i].Cron, list[i].Zone, requestOf(&list[i])); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -48,7 +48,7 @@ func (a *App) setSchedules(ctx context.Context, list []Schedule) (fresh []*Sched
 }
 
 func (a *App) tick(ctx context.Context, s *Schedule) error {
-	return a.requests.HandleTick(ctx, s.request(), bus.TickSubject(s.Name), a.o.Now())
+	return a.requests.HandleTick(ctx, requestOf(s), bus.TickSubject(s.Name), a.o.Now())
 }
 
 // tickFresh lets the schedules that a reload brought tick at once.
@@ -60,7 +60,8 @@ func (a *App) tickFresh(ctx context.Context, fresh []*Schedule) {
 	}
 }
 
-func (s *Schedule) request() *event.ScanRequested {
+// requestOf is what a tick of a schedule asks for.
+func requestOf(s *Schedule) *event.ScanRequested {
 	return &event.ScanRequested{Kind: event.KindScan, Accounts: s.Accounts, Regions: s.Regions, Reason: "schedule " + s.Name}
 }
 
@@ -69,7 +70,7 @@ func (s *Schedule) request() *event.ScanRequested {
 func (a *App) storeSchedules(ctx context.Context, list []Schedule) (fresh []*Schedule, err error) {
 	for i := range list {
 		schedule := &list[i]
-		isFresh, err := a.bus.Schedule(ctx, schedule.Name, schedule.Cron, schedule.Zone, schedule.request())
+		isFresh, err := a.bus.Schedule(ctx, schedule.Name, schedule.Cron, schedule.Zone, requestOf(schedule))
 		if errors.Is(err, bus.ErrSchedule) {
 			err = &ConfigError{err}
 		}
@@ -119,15 +120,15 @@ func (a *App) nextScan() (at time.Time, name string) {
 	now := a.o.Now()
 	for i := range *list {
 		s := &(*list)[i]
-		if next, ok := s.next(now); ok && (name == "" || next.Before(at)) {
+		if next, ok := nextTick(s, now); ok && (name == "" || next.Before(at)) {
 			at, name = next, s.Name
 		}
 	}
 	return at, name
 }
 
-// next is when the schedule ticks after now, as the server reckons it.
-func (s *Schedule) next(now time.Time) (time.Time, bool) {
+// nextTick is when a schedule ticks after now, as the server reckons it.
+func nextTick(s *Schedule, now time.Time) (time.Time, bool) {
 	zone := time.UTC
 	if s.Zone != "" {
 		var err error
