@@ -1,9 +1,9 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/shenscan/shenscan/rules"
 )
@@ -18,6 +18,8 @@ type Encoder struct {
 	Tidy func(*Record) *Record
 	// Escape, if it is set, is applied to each part that was encoded.
 	Escape func([]byte) []byte
+	// Brief leaves out the rule set, which is that of the whole list.
+	Brief bool
 	// Most bounds how many classifications are kept, of a few KB each; 4,096
 	// unless it is set.
 	Most int
@@ -48,35 +50,23 @@ func SharedBy(rec *Record) Shared {
 	return key
 }
 
-// head is what stands before the classification in a record, tail what stands
-// behind it.
-type (
-	head struct {
-		Account        string            `json:"account"`
-		AccountName    string            `json:"account_name"`
-		Region         string            `json:"region"`
-		Zone           string            `json:"zone"`
-		InstanceID     string            `json:"instance_id"`
-		InstanceName   string            `json:"instance_name"`
-		InstanceType   string            `json:"instance_type"`
-		InstanceFamily string            `json:"instance_family"`
-		Generation     int               `json:"generation"`
-		Virtualization string            `json:"virtualization"`
-		Status         string            `json:"status"`
-		ImageID        string            `json:"image_id"`
-		ImageOwner     string            `json:"image_owner"`
-		CPU            int               `json:"cpu"`
-		MemoryMiB      int               `json:"memory_mib"`
-		NetworkType    string            `json:"network_type,omitempty"`
-		Tags           map[string]string `json:"tags"`
-	}
-	tail struct {
-		ObservedAt time.Time  `json:"observed_at"`
-		ScanID     string     `json:"scan_id"`
-		Ruleset    string     `json:"ruleset"`
-		GoneAt     *time.Time `json:"gone_at,omitempty"`
-	}
-)
+// bare is a record without its classification: what is named here hides what the
+// record has of that name, and is left out itself.
+type bare struct {
+	*Record
+
+	OS        any `json:"os,omitempty"`
+	Legacy    any `json:"legacy,omitempty"`
+	Conflicts any `json:"conflicts,omitempty"`
+	Verdicts  any `json:"verdicts,omitempty"`
+}
+
+// brief is the same without the rule set.
+type brief struct {
+	bare
+
+	Ruleset any `json:"ruleset,omitempty"`
+}
 
 // Append appends the JSON of a record.
 func (e *Encoder) Append(b []byte, rec *Record) ([]byte, error) {
@@ -84,7 +74,7 @@ func (e *Encoder) Append(b []byte, rec *Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Enclose(b, rec, class, &tail{rec.ObservedAt, rec.ScanID, rec.Ruleset, rec.GoneAt})
+	return e.Enclose(b, rec, class)
 }
 
 // AppendChanged appends the JSON of the data of an event.
@@ -109,28 +99,28 @@ func (e *Encoder) AppendChanged(out []byte, changed *VerdictChanged) ([]byte, er
 	return append(out, '}'), nil
 }
 
-// Enclose appends an object that has the members of a record up to its
-// classification, then members that are encoded already, without braces, then
-// those of behind, which is a struct.
-func (e *Encoder) Enclose(out []byte, rec *Record, encoded []byte, behind any) ([]byte, error) {
-	tags := rec.Tags
-	if e.Tidy != nil && tags == nil {
-		tags = map[string]string{}
+// Enclose appends an object that has the members of a record, with those in the place
+// of its classification that are encoded already, without braces.
+func (e *Encoder) Enclose(out []byte, rec *Record, encoded []byte) ([]byte, error) {
+	shell := bare{Record: rec}
+	if e.Tidy != nil && rec.Tags == nil {
+		tidied := *rec
+		tidied.Tags = map[string]string{}
+		shell.Record = &tidied
 	}
-	before, err := json.Marshal(&head{
-		rec.Account, rec.AccountName, rec.Region, rec.Zone, rec.InstanceID, rec.InstanceName, rec.InstanceType, rec.InstanceFamily, rec.Generation,
-		rec.Virtualization, rec.Status, rec.ImageID, rec.ImageOwner, rec.CPU, rec.MemoryMiB, rec.NetworkType, tags,
-	})
+	var of any = &shell
+	if e.Brief {
+		of = &brief{bare: shell}
+	}
+	data, err := json.Marshal(of)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
 	}
-	after, err := json.Marshal(behind)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", rec.InstanceID, err)
-	}
-	out = append(out, e.escaped(before[:len(before)-1])...)
+	// What stands behind it are names and texts, in which quotes are escaped.
+	at := bytes.LastIndex(data, []byte(`,"observed_at":`))
+	out = append(out, e.escaped(data[:at])...)
 	out = append(append(out, ','), encoded...)
-	return append(append(out, ','), e.escaped(after[1:])...), nil
+	return append(out, e.escaped(data[at:])...), nil
 }
 
 func (e *Encoder) escaped(b []byte) []byte {

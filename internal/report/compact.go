@@ -3,7 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -15,7 +14,7 @@ import (
 // stands in a line before the first that refers to it, and the last line tells
 // what the list is of.
 
-// compactRow is what stands between the head and the tail of a record.
+// compactRow is what stands in the place of a record's classification.
 type compactRow struct {
 	OS        rules.OS          `json:"os"`
 	Legacy    bool              `json:"legacy"`
@@ -157,24 +156,17 @@ func (l *legendBook) verdict(judged *rules.Verdict) (int, error) {
 	})
 }
 
-// compactTail stands behind the classification in a compact row.
-type compactTail struct {
-	ObservedAt time.Time  `json:"observed_at"`
-	ScanID     string     `json:"scan_id"`
-	GoneAt     *time.Time `json:"gone_at,omitempty"`
-}
-
 // newCompactEncoder encodes records as compact rows. Entries of the legend that are
 // new are written before a row is returned.
 func newCompactEncoder(entry func(v any) error) rowEncoder {
-	legend, by := newLegend(entry), &record.Encoder{Tidy: Tidy, Escape: escapeJSON}
+	legend, by := newLegend(entry), &record.Encoder{Tidy: Tidy, Escape: escapeJSON, Brief: true}
 	var encoded []byte
 	return func(rec *record.Record) ([]byte, error) {
 		class, err := legend.row(rec)
 		if err != nil {
 			return nil, err
 		}
-		encoded, err = by.Enclose(encoded[:0], rec, class, &compactTail{rec.ObservedAt, rec.ScanID, rec.GoneAt})
+		encoded, err = by.Enclose(encoded[:0], rec, class)
 		return encoded, err
 	}
 }

@@ -18,7 +18,7 @@ import (
 func filled(r *rand.Rand, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString([]string{"", "cn-hangzhou", "CentOS  7.9 64位", "a\"b\\c<&>", "\x1b[31mred\x7f", "\u202eright to left\u2028", "\xff\xfe", "𝄞"}[r.IntN(8)])
+		v.SetString([]string{"", "cn-hangzhou", "CentOS  7.9 64位", "a\"b\\c<&>", "\x1b[31mred\x7f", "\u202eright to left\u2028", "\xff\xfe", "𝄞", "observed_at"}[r.IntN(9)])
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 1)
 	case reflect.Int, reflect.Int64:
