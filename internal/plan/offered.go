@@ -215,22 +215,11 @@ func (f *Offered) count(own *record.OfferedChange) {
 	if own == nil {
 		return
 	}
-	switch own.State {
-	case record.ChangeOffered:
-		f.Offered++
-	case record.ChangeDisks:
-		f.AfterDisks++
-	case record.ChangeClusters:
-		f.AcrossClusters++
-	case record.ChangeSoldOut:
-		f.SoldOut++
-	case record.ChangeRefused:
-		f.NotOffered++
-	case record.ChangeUnasked:
-		f.NotAsked++
-	default:
-		f.NotKnown++
+	counts := map[string]*int{
+		record.ChangeOffered: &f.Offered, record.ChangeDisks: &f.AfterDisks, record.ChangeClusters: &f.AcrossClusters,
+		record.ChangeSoldOut: &f.SoldOut, record.ChangeRefused: &f.NotOffered, record.ChangeUnasked: &f.NotAsked,
 	}
+	*cmp.Or(counts[own.State], &f.NotKnown)++
 }
 
 // path is how the instance gets there by what the cloud said, which counts before

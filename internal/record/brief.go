@@ -1,9 +1,6 @@
 package record
 
-import (
-	"encoding/json"
-	"slices"
-)
+import "encoding/json"
 
 // ScanBrief is a scan as a message tells it: as many of its scopes as fit, those
 // that are not complete first.
@@ -27,29 +24,26 @@ func (s *Scan) Brief(most int) ScanBrief {
 	if len(s.Accounts) <= mostAccounts {
 		out.Accounts = s.Accounts
 	}
-	worst := make([]int, 0, len(s.Scopes))
+	kept, size := make([]bool, len(s.Scopes)), 0
 	for _, bad := range []bool{true, false} {
 		for i := range s.Scopes {
-			if (s.Scopes[i].Completeness != ScopeComplete) == bad {
-				worst = append(worst, i)
+			if (s.Scopes[i].Completeness != ScopeComplete) != bad {
+				continue
 			}
+			encoded, err := json.Marshal(&s.Scopes[i])
+			if err != nil || size+len(encoded)+1 > most {
+				continue // a smaller one may still fit
+			}
+			size += len(encoded) + 1
+			kept[i] = true
 		}
 	}
-	var kept []int
-	size := 0
-	for _, index := range worst {
-		encoded, err := json.Marshal(&s.Scopes[index])
-		if err != nil || size+len(encoded)+1 > most {
-			continue // a smaller one may still fit
+	for i, fits := range kept {
+		if fits {
+			out.Scopes = append(out.Scopes, s.Scopes[i])
 		}
-		size += len(encoded) + 1
-		kept = append(kept, index)
 	}
-	slices.Sort(kept)
-	for _, i := range kept {
-		out.Scopes = append(out.Scopes, s.Scopes[i])
-	}
-	if out.ScopesLeftOut = len(s.Scopes) - len(kept); out.ScopesLeftOut > 0 {
+	if out.ScopesLeftOut = len(s.Scopes) - len(out.Scopes); out.ScopesLeftOut > 0 {
 		out.Details = "/api/v1/scans/" + s.ID
 	}
 	return out

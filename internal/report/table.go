@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/lang"
@@ -108,21 +109,23 @@ const minColumn = 8
 
 // Write writes the table in at most width columns; 0 is without a limit.
 func (t *TextTable) Write(w io.Writer, width int, color bool) error {
-	rows := t.cleaned()
+	head, rows := t.cleaned()
 	gap := tableGap
-	widths, fits := t.widths(rows, width, gap)
+	widths, fits := t.widths(head, rows, width, gap)
 	if !fits {
 		brief(rows)
 		gap = 1
-		widths, fits = t.widths(rows, width, gap)
+		widths, fits = t.widths(head, rows, width, gap)
 	}
 	var text strings.Builder
+	if fits && t.Head != nil {
+		t.writeRow(&text, head, widths, gap, color)
+	}
 	for index, row := range rows {
-		switch {
-		case fits:
-			t.writeRow(&text, index, row, widths, gap, color)
-		case index > 0 || t.Head == nil:
-			t.writeStacked(&text, rows, index, width, color)
+		if fits {
+			t.writeRow(&text, row, widths, gap, color)
+		} else {
+			t.writeStacked(&text, head, row, width, color)
 		}
 		t.writeBelow(&text, index, width, color)
 	}
@@ -130,18 +133,14 @@ func (t *TextTable) Write(w io.Writer, width int, color bool) error {
 	return err
 }
 
-// writeRow writes the i-th row as columns.
-func (t *TextTable) writeRow(builder *strings.Builder, index int, row []Cell, widths []int, gap int, color bool) {
+// writeRow writes a row as columns.
+func (t *TextTable) writeRow(builder *strings.Builder, row []Cell, widths []int, gap int, color bool) {
 	var line strings.Builder
 	line.WriteString(strings.Repeat(" ", t.Indent))
 	for c, cell := range row {
 		text := cell.fitted(widths[c])
 		pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
-		style := cell.Style
-		if index == 0 && t.Head != nil {
-			style = Dim
-		}
-		painted := Paint(text, style, color)
+		painted := Paint(text, cell.Style, color)
 		if cell.Right {
 			painted = pad + painted
 		} else {
@@ -153,22 +152,22 @@ func (t *TextTable) writeRow(builder *strings.Builder, index int, row []Cell, wi
 	builder.WriteByte('\n')
 }
 
-// writeStacked writes the i-th row as its first cell and then each of the others
-// behind the title of its column, on as many lines as that takes.
-func (t *TextTable) writeStacked(text *strings.Builder, rows [][]Cell, index, width int, color bool) {
+// writeStacked writes a row as its first cell and then each of the others behind the
+// title of its column, on as many lines as that takes.
+func (t *TextTable) writeStacked(text *strings.Builder, head, row []Cell, width int, color bool) {
 	lead := strings.Repeat(" ", t.Indent)
 	hang := lead + "  "
 	line, used, empty := lead, t.Indent, true
-	if len(rows[index]) > 0 && rows[index][0].Text == "" { // it goes on from the row above
+	if len(row) > 0 && row[0].Text == "" { // it goes on from the row above
 		line, used = hang, len(hang)
 	}
-	for column, cell := range rows[index] {
+	for column, cell := range row {
 		if cell.Text == "" {
 			continue
 		}
 		title := ""
-		if column > 0 && t.Head != nil && column < len(rows[0]) && rows[0][column].Text != "" {
-			title = strings.ToLower(rows[0][column].Text) + " "
+		if column > 0 && column < len(head) && head[column].Text != "" {
+			title = strings.ToLower(head[column].Text) + " "
 		}
 		parts := Wrap(cell.Text, max(width-len(hang)-Width(title), minColumn))
 		size := Width(title) + Width(parts[0])
@@ -200,11 +199,8 @@ func brief(rows [][]Cell) {
 	}
 }
 
-// writeBelow writes the lines that belong under the i-th written row.
+// writeBelow writes the lines that belong under the i-th row.
 func (t *TextTable) writeBelow(builder *strings.Builder, i, width int, color bool) {
-	if t.Head != nil {
-		i--
-	}
 	for _, line := range t.Below {
 		if line.Row == i {
 			lead := strings.Repeat(" ", t.Indent+2)
@@ -215,42 +211,41 @@ func (t *TextTable) writeBelow(builder *strings.Builder, i, width int, color boo
 	}
 }
 
-// cleaned returns head and rows as one list with safe texts.
-func (t *TextTable) cleaned() [][]Cell {
-	rows := make([][]Cell, 0, len(t.Rows)+1)
-	if t.Head != nil {
-		rows = append(rows, t.Head)
+// cleaned returns head and rows with safe texts.
+func (t *TextTable) cleaned() (head []Cell, rows [][]Cell) {
+	for _, title := range t.Head {
+		head = append(head, Cell{Text: Short(t.In.Say(title.Text), 400), Style: Dim, Right: title.Right})
 	}
-	rows = append(rows, t.Rows...)
-	out := make([][]Cell, len(rows))
-	for index, row := range rows {
-		out[index] = make([]Cell, len(row))
-		for c, cell := range row {
-			if index == 0 && t.Head != nil {
-				cell.Text = t.In.Say(cell.Text)
-			}
-			cell.Text, cell.Tail = Short(cell.Text, 400), Clean(cell.Tail)
-			out[index][c] = cell
+	for _, row := range t.Rows {
+		safe := slices.Clone(row)
+		for c := range safe {
+			safe[c].Text, safe[c].Tail = Short(safe[c].Text, 400), Clean(safe[c].Tail)
 		}
+		rows = append(rows, safe)
 	}
-	return out
+	return head, rows
 }
 
 // widths are those of the columns in width columns altogether, and whether they
 // are no more than that.
-func (t *TextTable) widths(rows [][]Cell, width, gap int) ([]int, bool) {
+func (t *TextTable) widths(head []Cell, rows [][]Cell, width, gap int) ([]int, bool) {
 	var widths, least []int
-	for index, row := range rows {
+	widen := func(column, to, atLeast int) {
+		if column == len(widths) {
+			widths, least = append(widths, 0), append(least, minColumn)
+		}
+		widths[column], least[column] = max(widths[column], to), max(least[column], atLeast)
+	}
+	for column, cell := range head {
+		widen(column, Width(cell.Text), Width(cell.Text))
+	}
+	for _, row := range rows {
 		for column, cell := range row {
-			if column == len(widths) {
-				widths, least = append(widths, 0), append(least, minColumn)
+			tail := 0
+			if cell.Tail != "" {
+				tail = Width(cell.Tail) + leastHead
 			}
-			widths[column] = max(widths[column], Width(cell.Text))
-			if index == 0 && t.Head != nil {
-				least[column] = max(least[column], Width(cell.Text))
-			} else if cell.Tail != "" {
-				least[column] = max(least[column], Width(cell.Tail)+leastHead)
-			}
+			widen(column, Width(cell.Text), tail)
 		}
 	}
 	if width <= 0 {
