@@ -51,14 +51,13 @@ type run struct {
 const chunkSize = 16 << 10
 
 func (r *run) add(pack *packer, place, work, group uint32, id, name string) {
-	b := r.open
-	b = binary.AppendUvarint(b, uint64(place))
-	b = binary.AppendUvarint(b, uint64(work))
-	b = binary.AppendUvarint(b, uint64(group))
-	b = binary.AppendUvarint(b, uint64(len(id)))
-	b = append(b, id...)
-	b = binary.AppendUvarint(b, uint64(len(name)))
-	r.open = append(b, name...)
+	for _, number := range []uint32{place, work, group} {
+		r.open = binary.AppendUvarint(r.open, uint64(number))
+	}
+	for _, text := range []string{id, name} {
+		r.open = binary.AppendUvarint(r.open, uint64(len(text)))
+		r.open = append(r.open, text...)
+	}
 	r.n++
 	if len(r.open) >= chunkSize {
 		r.packed = append(r.packed, pack.pack(r.open))

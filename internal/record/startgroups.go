@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shenscan/shenscan/rules"
@@ -44,19 +45,7 @@ const (
 )
 
 // Words names the kind for people.
-func (k StartGroupKind) Words() string {
-	switch k {
-	case NodePool:
-		return "node pool"
-	case Cluster:
-		return "cluster"
-	case ScalingGroup:
-		return "scaling group"
-	case LaunchTemplate:
-		return "launch template"
-	}
-	return string(k)
-}
+func (k StartGroupKind) Words() string { return strings.ReplaceAll(string(k), "-", " ") }
 
 // startTags are the tags by which the cloud marks what a group started, the one
 // that counts most first: a node pool has a scaling group beneath it, which is

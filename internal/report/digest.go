@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,15 +26,23 @@ func (c Counts) add(target, verdict string, n int) {
 // Of returns the instances that have one of the verdicts on any one target,
 // taking the target on which they are most.
 func (c Counts) Of(verdicts ...string) int {
-	most := 0
-	for _, byVerdict := range c {
-		n := 0
-		for _, v := range verdicts {
-			n += byVerdict[v]
-		}
-		most = max(most, n)
-	}
+	_, most := c.hardest(slices.Collect(maps.Keys(c)), verdicts...)
 	return most
+}
+
+// hardest is the target on which most instances have one of the verdicts, the first
+// of several.
+func (c Counts) hardest(targets []string, verdicts ...string) (target string, most int) {
+	for _, t := range targets {
+		sum := 0
+		for _, v := range verdicts {
+			sum += c[t][v]
+		}
+		if sum > most {
+			target, most = t, sum
+		}
+	}
+	return target, most
 }
 
 // Worst is the most severe verdict that occurs on the target, and how many

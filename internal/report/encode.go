@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
@@ -202,18 +203,7 @@ type worstFew struct {
 }
 
 // severity orders the levels, worst first.
-func severity(l rules.Level) int {
-	switch l {
-	case rules.Incompatible:
-		return 0
-	case rules.Unknown:
-		return 1
-	case rules.NeedsAction:
-		return 2
-	default:
-		return 3
-	}
-}
+func severity(l rules.Level) int { return slices.Index(Levels(), l.String()) }
 
 func (w *worstFew) add(rec *record.Record) {
 	verdict := WorstVerdict(rec)

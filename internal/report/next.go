@@ -28,18 +28,13 @@ type Hints struct {
 	Rules, Targets, Narrow string
 }
 
-// with adds the store to a command.
-func (h *Hints) with(command, rest string) string {
+// with adds the store and other words to a command.
+func (h *Hints) with(command string, rest ...string) string {
 	if h.Store != "" {
 		command += " --store " + Quoted(h.Store)
 	}
-	return strings.TrimSpace(command + " " + rest)
-}
-
-// like adds to a command the store and what the report was narrowed to.
-func (h *Hints) like(command string, rest ...string) string {
-	words := append([]string{h.with(command, ""), h.Rules}, rest...)
-	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+	words := slices.DeleteFunc(rest, func(word string) bool { return word == "" })
+	return strings.Join(append([]string{command}, words...), " ")
 }
 
 // Quoted is a word for a shell.
@@ -65,7 +60,7 @@ func NextSteps(report *Report) []Step {
 		if digest.Whole.Scopes == 0 {
 			why = "Nothing was read yet. Check credentials and permissions, then scan:"
 		}
-		command := "shenscan doctor && " + hints.with("shenscan scan", "")
+		command := "shenscan doctor && " + hints.with("shenscan scan")
 		if hints.Again != "" {
 			why, command = "Not everything was read, see above. When that is mended:", hints.Again
 		}
@@ -75,19 +70,19 @@ func NextSteps(report *Report) []Step {
 		return out
 	}
 	total := Counts(report.Summary.Verdicts)
-	if target, n := hardest(report.Summary.Targets, total, "incompatible", "needs-action"); n > 0 {
+	if target, n := total.hardest(report.Summary.Targets, "incompatible", "needs-action"); n > 0 {
 		out = append(out, Step{
-			Why:     fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), target),
-			Command: hints.like("shenscan plan", "--target "+target, hints.Narrow, "--out plan.html"),
+			Why:     fmt.Sprintf("%s cannot move to %s as they are. Plan the work, wave by wave:", Plural(n, "instance", "instances"), Clean(target)),
+			Command: hints.with("shenscan plan", hints.Rules, "--target "+Clean(target), hints.Narrow, "--out plan.html"),
 		})
 	}
-	if target, n := hardest(report.Summary.Targets, total, "unknown"); n > 0 {
+	if target, n := total.hardest(report.Summary.Targets, "unknown"); n > 0 {
 		out = append(out, Step{
-			Why:     fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), target),
-			Command: hints.like("shenscan plan --settle", "--target "+target, hints.Narrow),
+			Why:     fmt.Sprintf("For %s the verdict on %s is unknown. See which fact would settle one:", Plural(n, "instance", "instances"), Clean(target)),
+			Command: hints.with("shenscan plan --settle", hints.Rules, "--target "+Clean(target), hints.Narrow),
 		})
 	}
-	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: hints.like("shenscan report", hints.Targets, hints.Narrow, "--out report.html"), all: true})
+	out = append(out, Step{Why: "Look at every instance, filter and sort:", Command: hints.with("shenscan report", hints.Rules, hints.Targets, hints.Narrow, "--out report.html"), all: true})
 	if total.Of("incompatible", "needs-action") > 0 && hints.Keep == "" && hints.Again == "" && len(digest.Scopes) > 0 {
 		out = append(out, Step{
 			Why:     "After a repair, read that region again (a running `shenscan serve` looks at one instance: shenscan rescan INSTANCE_ID):",
@@ -95,18 +90,4 @@ func NextSteps(report *Report) []Step {
 		})
 	}
 	return out
-}
-
-// hardest is the target on which most instances have one of the verdicts.
-func hardest(targets []string, total Counts, verdicts ...string) (target string, most int) {
-	for _, t := range targets {
-		sum := 0
-		for _, v := range verdicts {
-			sum += total[t][v]
-		}
-		if sum > most {
-			target, most = t, sum
-		}
-	}
-	return strings.TrimSpace(Clean(target)), most
 }

@@ -540,17 +540,12 @@ func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, e
 
 // evidence says where an identity came from.
 func evidence(kind string) string {
-	switch kind {
-	case "guest":
-		return "guest: the machine itself was asked"
-	case "image":
-		return "image: DescribeImages of the image it was made from"
-	case "instance":
-		return "instance: DescribeInstances; copied when the instance was made, blind to upgrades since"
-	case "name":
-		return "name: read from an image id or a bare string"
-	}
-	return "none: nothing names its operating system"
+	return cmp.Or(map[string]string{
+		"guest":    "guest: the machine itself was asked",
+		"image":    "image: DescribeImages of the image it was made from",
+		"instance": "instance: DescribeInstances; copied when the instance was made, blind to upgrades since",
+		"name":     "name: read from an image id or a bare string",
+	}[kind], "none: nothing names its operating system")
 }
 
 func facts(rec *record.Record, in lang.Language) []fact {
