@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 )
 
 // onTarget returns the groups with what is said of their images on one target
@@ -32,23 +33,16 @@ func onTarget(found *record.StartGroups, target string) *record.StartGroups {
 		if len(a.Images) == 0 || len(b.Images) == 0 {
 			return cmp.Compare(len(b.Images), len(a.Images))
 		}
-		return cmp.Or(worse(&b.Images[0], &a.Images[0]), cmp.Compare(b.Instances, a.Instances),
+		return cmp.Or(cmp.Compare(badness(&b.Images[0]), badness(&a.Images[0])), cmp.Compare(b.Instances, a.Instances),
 			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 	})
 	return &out
 }
 
-// worse compares the verdicts of two images, which have one or none.
-func worse(a, b *record.StartImage) int {
-	if len(a.Verdicts) == 0 || len(b.Verdicts) == 0 {
-		return cmp.Compare(len(a.Verdicts), len(b.Verdicts))
-	}
-	switch one, other := a.Verdicts[0].Verdict, b.Verdicts[0].Verdict; {
-	case one == other:
-		return 0
-	case one.AtLeast(other):
-		return 1
-	default:
+// badness orders the verdicts of images, which have one or none.
+func badness(image *record.StartImage) int {
+	if len(image.Verdicts) == 0 {
 		return -1
 	}
+	return slices.Index(rules.Levels(), image.Verdicts[0].Verdict)
 }

@@ -107,13 +107,7 @@ func (p *patient) Write(b []byte) (int, error) {
 }
 
 // scopeOf reads the words of the filter.
-func scopeOf(values url.Values) (filter.Filter, error) {
-	v := filter.Values{}
-	for _, word := range filter.Words() {
-		v[word] = values[word]
-	}
-	return filter.Parse(v)
-}
+func scopeOf(values url.Values) (filter.Filter, error) { return filter.Parse(filter.Values(values)) }
 
 // spanOf reads which changes are meant.
 func spanOf(values url.Values) (report.ChangeQuery, error) {

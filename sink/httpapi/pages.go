@@ -307,16 +307,18 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error
 		return err
 	}
 	s.close(sv)
-	view.OS = report.Fold(report.BucketTable{
-		Title: "Operating systems", Column: "operating system", Targets: view.Summary.Targets, Buckets: view.Digest.OS,
-		Name: (*report.Bucket).OS, Link: func(b *report.Bucket) string {
-			return listAddress("os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy))
-		},
-		Count: func(b *report.Bucket, c report.Selection) string {
-			return listAddress("os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy),
-				"target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
-		},
-	}, 12)
+	table := func(title, column string, buckets []*report.Bucket, name func(*report.Bucket) string, words func(*report.Bucket) []string) report.BucketTable {
+		return report.BucketTable{
+			Title: title, Column: column, Targets: view.Summary.Targets, Buckets: buckets, Name: name,
+			Link: func(b *report.Bucket) string { return listAddress(words(b)...) },
+			Count: func(b *report.Bucket, c report.Selection) string {
+				return listAddress(append(words(b), "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)...)
+			},
+		}
+	}
+	view.OS = report.Fold(table("Operating systems", "operating system", view.Digest.OS, (*report.Bucket).OS, func(b *report.Bucket) []string {
+		return []string{"os_family", b.OSFamily, "os_version", cmp.Or(b.Version, filter.NoVersion), "legacy", strconv.FormatBool(b.Legacy)}
+	}), 12)
 	if s.o.Answers != nil && len(view.Running) == 0 && view.Summary.CaughtUp { // else each commit of the scan counts them anew
 		if view.OS.First.Remedies, err = s.o.Answers.Remedies(r.Context()); err != nil {
 			return err
@@ -331,15 +333,11 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error
 			view.Groups = &table
 		}
 	}
-	view.Scopes = report.Fold(report.BucketTable{
-		Title: "Accounts and regions", Column: "account / region", Targets: view.Summary.Targets, Buckets: view.Digest.Scopes,
-		Name: func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },
-		Link: func(b *report.Bucket) string { return listAddress("account", b.Account, "region", b.Region) },
-		Count: func(b *report.Bucket, c report.Selection) string {
-			return listAddress("account", b.Account, "region", b.Region, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
-		},
-		Status: report.ScopeStatus(view.Summary.Scopes),
-	}, 12)
+	scopes := table("Accounts and regions", "account / region", view.Digest.Scopes,
+		func(b *report.Bucket) string { return report.Short(b.Account, 64) + " / " + report.Short(b.Region, 64) },
+		func(b *report.Bucket) []string { return []string{"account", b.Account, "region", b.Region} })
+	scopes.Status = report.ScopeStatus(view.Summary.Scopes)
+	view.Scopes = report.Fold(scopes, 12)
 	s.page(w, r, http.StatusOK, "overview", view)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -148,10 +149,7 @@ func parseListing(query url.Values) (*listing, error) {
 	}
 	// What the counts of the store can tell is asked of them: one account, one
 	// region, one verdict, which alone has to do with the target.
-	rest := url.Values{}
-	for _, word := range filter.Words() {
-		rest[word] = query[word]
-	}
+	rest := maps.Clone(query)
 	for word, into := range map[string]*string{"account": &list.Filter.Account, "region": &list.Filter.Region, "verdict": &list.Filter.Verdict} {
 		if values := several(query, word); len(values) == 1 && !strings.Contains(values[0], "=") && len(query[word]) == 1 {
 			*into = values[0]
