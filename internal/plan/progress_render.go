@@ -165,14 +165,11 @@ func (p *Progress) pointTable(n int, in lang.Language) *report.TextTable {
 }
 
 func (p *Progress) csv(w io.Writer) error {
-	out := csv.NewWriter(w)
 	head := []string{"target", "by", "name", "instances", "open", "then", "change", "behind", "note", "at", "then_at"}
 	for _, id := range waves.All() {
 		head = append(head, string(id))
 	}
-	if err := out.Write(head); err != nil {
-		return err
-	}
+	rows := [][]string{head}
 	then := ""
 	if p.Then != nil {
 		then = p.Then.At.Format(time.RFC3339)
@@ -193,13 +190,10 @@ func (p *Progress) csv(w io.Writer) error {
 			for _, id := range waves.All() {
 				row = append(row, strconv.Itoa(part.Waves[string(id)]))
 			}
-			if err := out.Write(row); err != nil {
-				return err
-			}
+			rows = append(rows, row)
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return csv.NewWriter(w).WriteAll(rows)
 }
 
 func (p *Progress) markdown(w *bufio.Writer) {

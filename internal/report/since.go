@@ -128,15 +128,9 @@ func NewSince(head Since, changes iter.Seq2[*Change, error]) (*Since, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch Kind(&change.Change) {
-		case KindNew:
-			since.New++
-		case KindGone:
-			since.Gone++
-		case KindReturned:
-			since.Returned++
-		default:
-			since.Changed++
+		kind := Kind(&change.Change)
+		*since.count(kind)++
+		if kind == KindChanged {
 			since.Causes[Why(&change.Change)]++
 		}
 		if !since.lists(&change.Change) {
@@ -178,17 +172,23 @@ func (s *Since) lists(change *record.Change) bool { return s.Kind == "" || s.Kin
 
 // Listed is how many changes Changes yields.
 func (s *Since) Listed() int {
-	switch s.Kind {
-	case KindNew:
-		return s.New - s.Unlisted
-	case KindGone:
-		return s.Gone
-	case KindReturned:
-		return s.Returned
-	case KindChanged:
-		return s.Changed
+	kinds := Kinds()
+	if s.Kind != "" {
+		kinds = []string{s.Kind}
 	}
-	return s.New - s.Unlisted + s.Gone + s.Returned + s.Changed
+	n := 0
+	for _, kind := range kinds {
+		n += *s.count(kind)
+	}
+	if slices.Contains(kinds, KindNew) {
+		n -= s.Unlisted
+	}
+	return n
+}
+
+// count is the count of one of Kinds.
+func (s *Since) count(kind string) *int {
+	return map[string]*int{KindNew: &s.New, KindGone: &s.Gone, KindReturned: &s.Returned, KindChanged: &s.Changed}[kind]
 }
 
 // moved tells whether the change is news: a verdict moved on a target that was
@@ -276,10 +276,7 @@ func (s *Since) From() string {
 	if s.Of != "" {
 		return ""
 	}
-	if s.ScanID == "" {
-		return s.At.Format(time.RFC3339)
-	}
-	return s.ScanID
+	return cmp.Or(s.ScanID, s.At.Format(time.RFC3339))
 }
 
 // Flag is how the command line names the beginning.
@@ -287,10 +284,7 @@ func (s *Since) Flag() string {
 	if s.Of != "" {
 		return "--of-scan " + Clean(s.Of)
 	}
-	if s.ScanID == "" {
-		return "--since " + s.At.Format(time.RFC3339)
-	}
-	return "--since " + Clean(s.ScanID)
+	return "--since " + Clean(s.From())
 }
 
 // ChangeLine says in one line why and what a change changed.
