@@ -89,6 +89,7 @@ func within(t *testing.T, what string, ok func() bool) {
 // A server that came back empty has lost what a running scan had on its way.
 // The scan ends by name and is asked for again; it does not run for ever.
 func TestAScanThatNATSLostEndsAndIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	db, b := running(t)
 	s := sink.New(db, b, sink.Options{Name: "x", EndLost: true, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	defer run(t, s)()
@@ -118,6 +119,7 @@ func TestAScanOfAServerThatPassesIsLeftAlone(t *testing.T) {
 // What serves while the store has caught up does not serve before, stops when
 // it falls behind and serves again.
 func TestNobodyIsServedBeforeTheStoreHasCaughtUp(t *testing.T) {
+	t.Parallel()
 	db, b := running(t)
 	s := sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	ctx, cancel := context.WithCancel(t.Context())

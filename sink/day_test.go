@@ -20,6 +20,7 @@ import (
 // Waivers end at midnight after their last day while the process runs, one day
 // after the other, and the verdicts that they hid are back with events.
 func TestWaiverEndsInARunningProcess(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Load([]byte("version: 1\nwaivers:\n  - {id: test, scope: {regions: [cn-hangzhou]}, as: compatible, until: \"2026-11-29\", reason: A test says so.}\n" +
 		"  - {id: test.longer, scope: {regions: [cn-beijing]}, as: compatible, until: \"2026-11-30\", reason: A test says so.}\n"))
 	if err != nil {

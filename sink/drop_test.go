@@ -19,6 +19,7 @@ import (
 // A sink that nobody follows drops what it has stored, nothing else, and goes
 // on; another one leaves the stream alone.
 func TestAppliedResultsAreDropped(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Default()
 	if err != nil {
 		t.Fatal(err)

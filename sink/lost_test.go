@@ -30,6 +30,7 @@ func publish(t *testing.T, b *bus.Bus, m event.Message) {
 // A scan is announced, and the job that was handed out for it is nowhere. The sink
 // finds that out by itself, long before ScanIdle, and asks for the scan again.
 func TestAScanWhoseJobsWereLostEndsAndIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	db, b := running(t)
 	var aborted atomic.Int32
 	s := sink.New(db, b, sink.Options{
@@ -58,6 +59,7 @@ func TestAScanWhoseJobsWereLostEndsAndIsAskedForAgain(t *testing.T) {
 // As long as anything of a scan is on its way, in whichever stream, or the store
 // has not taken what arrived, nothing is lost.
 func TestNothingIsLostWhileSomethingIsOnItsWay(t *testing.T) {
+	t.Parallel()
 	for name, onItsWay := range map[string]event.Message{
 		"nothing":           nil,
 		"a request":         &event.ScanRequested{ScanID: "s-3", Kind: event.KindScan},

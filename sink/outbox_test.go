@@ -22,6 +22,7 @@ import (
 // An event that cannot be published now, here because its stream is not there,
 // must not end the sink: it stays in the outbox.
 func TestSinkOutlivesAnEventThatCannotBePublished(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Default()
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +60,7 @@ func TestSinkOutlivesAnEventThatCannotBePublished(t *testing.T) {
 // takes, is kept as a dead letter with the cause; what stands behind it in the
 // outbox is published.
 func TestAnEventThatIsRefusedHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Default()
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 // answered. Events that cannot be published, or many of them that take their
 // time, hold up neither the question nor with it the end of the scan.
 func TestEventsThatWaitHoldUpNoQuestion(t *testing.T) {
+	t.Parallel()
 	db, b := running(t)
 	sink.LimitEvents(t, b, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 1, jetstream.DiscardNew })
 	facts := rules.Facts{OSName: "CentOS 5.8", OSType: "linux", InstanceType: "ecs.c5.large", InstanceFamily: "ecs.c5"}

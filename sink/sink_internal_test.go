@@ -264,6 +264,7 @@ func TestWhatFailsMeanwhileIsStillOwed(t *testing.T) {
 // Other rules are in use at once, and what they moved is published. Where telling of it
 // fails, the sink owes it, and tells it when it looks next.
 func TestWhatOtherRulesMovedIsToldInTheEnd(t *testing.T) {
+	t.Parallel()
 	s := newSinkTest(t, Options{})
 	s.took(planOf("s-1", hangzhou), lanesOf("s-1"), pageOf("s-1", "CentOS 5.8", testStart), endOf("s-1", "i-1"))
 	token(s.drain)
@@ -288,6 +289,7 @@ func TestWhatOtherRulesMovedIsToldInTheEnd(t *testing.T) {
 
 // A day on which nothing can be judged is tried again, and said aloud each time.
 func TestADayThatCannotBeginIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	days := 0
 	s := newSinkTest(t, Options{OnDay: func() { days++ }})
 	ctx, stop := context.WithCancel(t.Context())
@@ -380,6 +382,7 @@ func TestABatchWakesWhoIsConcerned(t *testing.T) {
 
 // Operators read from the log what a scan left out, and that a rule or a worker is wrong.
 func TestTheLogSaysWhatOperatorsMustKnow(t *testing.T) {
+	t.Parallel()
 	five := 5
 	for name, c := range map[string]struct {
 		does func(*sinkTest)
@@ -574,6 +577,7 @@ func TestALostScanEndsAfterLostAfter(t *testing.T) {
 
 // Scans are left alone where that was asked for, and while the store is behind.
 func TestWhoDoesNotKnowEndsNoScan(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		idle   time.Duration
 		behind bool
@@ -604,6 +608,7 @@ func TestWhoDoesNotKnowEndsNoScan(t *testing.T) {
 // A scan that was asked for again ends without a third try, and a rescan without a
 // second: its caller waits for the answer.
 func TestWhatIsLostIsAskedForAgainOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		id   string
 		kind event.Kind
@@ -669,6 +674,7 @@ func TestLostScansAreNotedUntilTheirEndIsPublished(t *testing.T) {
 // Results that left the stream before the store had them are missed by their number,
 // and those that it had are not.
 func TestWhatIsMissedOfTheStreamIsCounted(t *testing.T) {
+	t.Parallel()
 	for dropped, want := range map[uint64]string{1: "", 2: "", 3: "missed=1\n", 5: "missed=3\n"} {
 		s := newSinkTest(t, Options{MaxBatch: 1})
 		for n := range 6 {
@@ -782,6 +788,7 @@ func TestQuestionsThatNobodyWaitsForAreNotPut(t *testing.T) {
 
 // All that waits is published at once, however much it is, and none of it twice.
 func TestAllThatWaitsIsPublished(t *testing.T) {
+	t.Parallel()
 	const plans = 600
 	s := newSinkTest(t, Options{})
 	var messages []event.Message
@@ -833,6 +840,7 @@ func TestAnEventThatIsNotRefusedWaits(t *testing.T) {
 // Of two changes of judgement in the outbox the first is forgotten before the second is
 // told: told of again after a crash, it would be one more occurrence.
 func TestAJudgementIsForgottenBeforeTheNextIsTold(t *testing.T) {
+	t.Parallel()
 	s := newSinkTest(t, Options{})
 	s.took(planOf("s-1", hangzhou), lanesOf("s-1"), pageOf("s-1", "CentOS 5.8", testStart), endOf("s-1", "i-1"))
 	ctx, stop := context.WithCancel(t.Context())

@@ -88,6 +88,7 @@ func as(t *testing.T, url, seed string) (*natsgo.Conn, <-chan error) {
 }
 
 func TestEachUserIsHeldToItsSubjects(t *testing.T) {
+	t.Parallel()
 	url, seeds := start(t)
 	publish := map[string][]string{ // subject -> who may publish it
 		"shenscan.work.scan.s-1":                                  {"producer", "sink"},
@@ -244,6 +245,7 @@ func TestStrangersAreRefused(t *testing.T) {
 // guide tells: a consumer that nobody reads is removed, a stream is edited, copied
 // and deleted.
 func TestTheAdministratorSeesToStreams(t *testing.T) {
+	t.Parallel()
 	url, seeds := start(t)
 	ctx := t.Context()
 	jetStream := func(role string) jetstream.JetStream {
@@ -292,6 +294,7 @@ func TestTheAdministratorSeesToStreams(t *testing.T) {
 // TestTheSystemUserLooksAtServersAlone asks for what `nats server report jetstream`
 // shows, and for what would end a server.
 func TestTheSystemUserLooksAtServersAlone(t *testing.T) {
+	t.Parallel()
 	url, seeds := start(t)
 	key, err := natsgo.NkeyOptionFromSeed(seeds["system"])
 	if err != nil {

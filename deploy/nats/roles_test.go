@@ -49,6 +49,7 @@ func options(url, seed, role string, log *slog.Logger) bus.Options {
 
 // A worker or a sink that finds no stream says who has to make it.
 func TestWhoMayNotMakeStreamsSaysWhoMust(t *testing.T) {
+	t.Parallel()
 	url, seeds := start(t)
 	for _, role := range []string{"worker", "sink"} {
 		o := options(url, seeds[role], role, slog.New(slog.DiscardHandler))

@@ -1,0 +1,13 @@
+package nats
+
+import (
+	"os"
+	"testing"
+
+	"github.com/shenscan/shenscan/internal/proctest"
+)
+
+func TestMain(m *testing.M) {
+	proctest.Waits()
+	os.Exit(m.Run())
+}
