@@ -142,6 +142,7 @@ func TestBadAnswersAreErrorsAndPassIfTheyAreRare(t *testing.T) {
 }
 
 func TestAGiganticAnswerIsNotRead(t *testing.T) {
+	t.Parallel()
 	var sent atomic.Int64
 	flood := func(compress bool) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

@@ -55,6 +55,7 @@ func TestTheContractOfTheSimulatorIsWhatShenscanAssumes(t *testing.T) {
 // What a contract says is what the simulator does that takes it on: measured
 // again, its answers are the same.
 func TestTheSimulatorKeepsTheContractsThatItTakesOn(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{
 		ecssim.BoundsExclusive.Name, ecssim.BoundsHalfOpen.Name, ecssim.BoundsAfter.Name, ecssim.FiltersPositional.Name, ecssim.FiltersRefused.Name, ecssim.FiltersIgnored.Name, ecssim.FiltersInCounts.Name,
 		ecssim.CountMissing.Name, ecssim.MaxResultsIgnored.Name, ecssim.TokenAfterLast.Name, ecssim.RowsOfOtherRegions.Name, ecssim.IDsCapped.Name, ecssim.IDsEmpty.Name, ecssim.ImagesCapped.Name, ecssim.ImagesByAlias.Name,

@@ -140,6 +140,7 @@ func TestAgainstTheSimulatorEverythingIsRead(t *testing.T) {
 }
 
 func TestAgainstEveryFaultEverythingIsRead(t *testing.T) {
+	t.Parallel()
 	kinds := []string{
 		ecssim.FaultInternal, ecssim.FaultUnavailable, ecssim.FaultHTML503, ecssim.FaultEmpty502, ecssim.FaultEmpty200, ecssim.FaultReset,
 		ecssim.FaultCut, ecssim.FaultTruncated, ecssim.FaultMalformed, ecssim.FaultWrongShape, ecssim.FaultContentType, ecssim.FaultToken, ecssim.FaultCredentials,
