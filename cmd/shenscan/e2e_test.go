@@ -39,10 +39,12 @@ func simulator(t *testing.T, o ecssim.Options) *ecssim.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	open := sim
 	t.Cleanup(func() {
-		if err := sim.Close(); err != nil {
+		if err := open.Close(); err != nil {
 			t.Error(err)
 		}
+		open = nil // the testing package keeps this function to the end of all tests
 	})
 	return sim
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -24,11 +25,23 @@ import (
 // they compute.
 const sideBySide = 8
 
+// Such tests live in little memory and allocate much of it, for reports that they
+// read once: the garbage collector waits for so much in percent of what is live,
+// and below mostHeap bytes in all.
+const (
+	gcPercent = 400
+	mostHeap  = 1 << 30
+)
+
 // Waits is called by the TestMain of a package whose tests wait for processes and
 // servers more than they compute: as many of them run side by side as do not get
 // into each other's way, whatever the number of CPUs is. -parallel says otherwise.
 func Waits() {
 	flag.Parse()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(mostHeap)
+	}
 	parallel := flag.Lookup("test.parallel")
 	if parallel.Value.String() != strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		return

@@ -193,7 +193,7 @@ func (n *nonceBox) add(sum uint64) bool {
 		return false
 	}
 	if n.now == nil || len(n.now) >= nonceGeneration {
-		n.old, n.now = n.now, make(map[uint64]struct{}, nonceGeneration)
+		n.old, n.now = n.now, map[uint64]struct{}{}
 	}
 	n.now[sum] = struct{}{}
 	return true
