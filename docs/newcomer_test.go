@@ -54,7 +54,7 @@ func TestNewcomer(t *testing.T) {
 		}
 	}
 	step("clone", 0, home, "git", "clone", "--quiet", "--depth", "1", "file://"+root, clone)
-	step("build", 0, clone, "go", "build", "-trimpath", "-o", bin, "./cmd/shenscan")
+	step("build", 0, clone, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "./cmd/shenscan")
 	says(step("help", 0, home, bin), "shenscan demo", "shenscan scan")
 	says(step("first report", 0, home, bin, "demo", "--store", "fleet", "--html", "report.html"), "Verdicts", "Next", "shenscan plan --store fleet")
 	for _, command := range []string{"doctor", "scan"} {

@@ -195,7 +195,7 @@ func setup(t *testing.T) (bin string) {
 		return bin
 	}
 	build := func(output, dir string, args ...string) {
-		cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", filepath.Join(bin, output)}, args...)...)
+		cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-ldflags", "-s -w", "-o", filepath.Join(bin, output)}, args...)...)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", output, err, out)
