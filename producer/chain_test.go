@@ -49,32 +49,6 @@ func walkLane(t *testing.T, o producer.Options, c producer.Cloud, job *event.Lan
 	return ended[0], j
 }
 
-// Answers may have something to give back when they were read, and it is given back
-// once; those of other clouds have nothing.
-func TestAnAnswerIsGivenBackOnce(t *testing.T) {
-	for name, gives := range map[string]bool{"something to give back": true, "nothing": false} {
-		t.Run(name, func(t *testing.T) {
-			given := map[int]int{}
-			c := &chain{cloud: &cloud{instances: fleet(30, time.Hour), pageSize: 10}}
-			c.change = func(call int, page *ecs.Page) {
-				page.Release = nil
-				if gives {
-					page.Release = func() { given[call]++ }
-				}
-			}
-			ended, j := walkLane(t, options(), c, &event.LaneJob{})
-			if ended.Failure != nil || len(seen(j)) != 30 || gives != (len(given) == 3) {
-				t.Errorf("%d instances, given back %v, %+v", len(seen(j)), given, ended.Failure)
-			}
-			for call, n := range given {
-				if n != 1 {
-					t.Errorf("the answer of call %d was given back %d times", call, n)
-				}
-			}
-		})
-	}
-}
-
 // A lane that begins or ends at a time is counted before it is read: one of all times
 // was counted with its scope.
 func TestAPartOfAScopeIsCountedBeforeItIsRead(t *testing.T) {
