@@ -61,7 +61,7 @@ func (sc *scan) beforeMoment(parts *parts) {
 	clock := sc.sep(after) == ':' && sc.isNum(after) && sc.digits(after) == 2
 	day := sc.sep(after) == '/' && sc.isNum(after) && sc.sep(after+1) == '/' && sc.isNum(after+1) && sc.digits(after+1) == 4
 	switch {
-	case !clock && !day || isWindows(sc.mention.family):
+	case !clock && !day:
 	case parts.n == 1:
 		sc.heads(sc.word(parts.at))
 	case sc.sep(parts.at) == '.': // CentOS.6.8:05
@@ -103,7 +103,7 @@ func (sc *scan) collect(at int) parts {
 		want = 1
 	}
 	found := parts{at: at, next: at}
-	for sc.isNum(found.next) && found.n < want && (found.n == 0 || sc.joins(found.next)) {
+	for sc.isNum(found.next) && (found.n == 0 || sc.joins(found.next)) {
 		found.v[found.n], found.tok[found.n] = sc.t[found.next].val, found.next
 		found.n++
 		found.next++
@@ -176,14 +176,6 @@ func (sc *scan) loosely(parts *parts) bool {
 	return !sc.pinned(parts.next) || sc.sep(parts.next) != s || before != s && !(before == 0 && s == '_')
 }
 
-func (sc *scan) rows() []line {
-	mention := &sc.mention
-	if mention.edition == "red-hat-linux" && mention.family == RHEL {
-		return releases[RHEL]
-	}
-	return releases.rows(mention.family, mention.edition)
-}
-
 // keep keeps a version of the open mention.
 func (sc *scan) keep(level level, possible bool) {
 	mention := &sc.mention
@@ -230,7 +222,7 @@ func spell(family string, level level) (version, sp string) {
 	}
 	switch {
 	case family == SLES:
-		if level.parts > 1 && level.minor > 0 {
+		if level.minor > 0 {
 			sp = strconv.Itoa(int(level.minor))
 		}
 		return strconv.Itoa(int(level.major)), sp
@@ -251,8 +243,7 @@ func spell(family string, level level) (version, sp string) {
 }
 
 func (sc *scan) exists(level level) bool {
-	rows := sc.rows()
-	standing, _ := stands(rows, level)
+	standing, _ := stands(releases.rows(sc.mention.family, sc.mention.edition), level)
 	if standing == NoRelease && sc.mention.edition == "red-hat-linux" {
 		standing, _ = stands(releases.rows(OtherLinux, "red-hat-linux"), level)
 	}
@@ -320,9 +311,6 @@ func (sc *scan) minor(parts *parts, possible bool) {
 	leading := sc.s[sc.t[parts.at].start] == '0'
 	if sc.exists(major) && !leading {
 		sc.keep(sc.servicePack(major, parts), possible || sc.t[parts.at].sized)
-		return
-	}
-	if mention.family == WindowsServer || mention.family == WindowsClient {
 		return
 	}
 	sc.compact(parts, possible || leading)

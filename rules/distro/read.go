@@ -302,21 +302,21 @@ func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
 		case own != ownerSystem || mention.read:
 		case sc.unit(at):
 			sc.beforeSize(at)
-		case at == mention.next && sc.sep(at+1) == ':' && sc.sep(at) != ':' && !isWindows(mention.family):
+		case at == mention.next && sc.sep(at+1) == ':' && sc.sep(at) != ':':
 			sc.beforeClock(at)
-		case at == mention.next && (sc.sep(at+1) == '-' || sc.sep(at+1) == '_') && sc.sep(at+3) == sc.sep(at+1) && !isWindows(mention.family): // SLES 10-10-0-0-5
+		case at == mention.next && (sc.sep(at+1) == '-' || sc.sep(at+1) == '_') && sc.sep(at+3) == sc.sep(at+1): // SLES 10-10-0-0-5
 			sc.heads(sc.word(at))
 			if major := (level{major: token.val, parts: 1}); sc.exists(major) {
 				sc.keep(major, true)
 			}
-		case at == mention.next && (sep == '.' || sep == 0) && sc.isNum(at+1) && !isWindows(mention.family): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
+		case at == mention.next && (sep == '.' || sep == 0) && sc.isNum(at+1): // "Ubuntu.10.10.2.0", "CentOS5.91.0.0": it may be an address
 			text := sc.word(at + 1)
 			for n := 1; n <= len(text); n++ {
 				if v := (level{major: token.val, minor: value(text[:n]), parts: 2}); sc.exists(v) {
 					sc.keep(v, true)
 				}
 			}
-		case at == mention.next && sc.digits(at) >= 8 && !isDate(sc.word(at)[:8]) && !isWindows(mention.family): // SLES 10190101
+		case at == mention.next && sc.digits(at) >= 8 && !isDate(sc.word(at)[:8]): // SLES 10190101
 			sc.heads(sc.word(at))
 		}
 		return at + 1, own
@@ -325,7 +325,7 @@ func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
 	switch {
 	case own == ownerSystem && !mention.read:
 		if sc.width(at) && !sc.isVersion32(at) {
-			if v, ok := sc.dot(sc.word(at)); ok && !token.arch && !sc.is(at+1, "bit") && !sc.is(at+1, "bits") && !sc.is(at+1, "guest") && !isWindows(mention.family) {
+			if v, ok := sc.dot(sc.word(at)); ok && !token.arch && !sc.is(at+1, "bit") && !sc.is(at+1, "bits") && !sc.is(at+1, "guest") {
 				sc.keep(v, true) // CentOS_64 may be 6.4
 			}
 			return at + 1, own
@@ -392,7 +392,7 @@ func (sc *scan) heads(text string) {
 func (sc *scan) beforeOther(i int) {
 	text := sc.word(i)
 	s, after := sc.sep(i), sc.sep(i+1)
-	if (s == '-' || s == '_') && len(text) <= 3 && after != ':' && after != '.' || isWindows(sc.mention.family) || text[0] == '0' {
+	if (s == '-' || s == '_') && len(text) <= 3 && after != ':' && after != '.' || text[0] == '0' {
 		return
 	}
 	sc.heads(text)
