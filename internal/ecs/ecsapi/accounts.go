@@ -418,7 +418,7 @@ func (w *wireMembers) page() (out membersPage, err error) {
 		}
 		out.members = append(out.members, Member{a.AccountID, a.DisplayName, a.Status})
 	}
-	out.total = w.TotalCount.orNone()
+	out.total = orNone(w.TotalCount)
 	return out, nil
 }
 

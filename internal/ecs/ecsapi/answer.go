@@ -23,7 +23,7 @@ import (
 //	int, int32, float64  a number, also in quotes; an int32 is not negative
 //	rules.Tri            a boolean, or a word that means yes or no
 //	list[T]              a list, or a single value that stands for one
-//	maybe[T]             an object
+//	maybe[T]             an object, or a T
 //
 // null and "" leave any of them zero. Keys are matched by case, and a key that
 // comes twice is refused: which of the two is true cannot be known. An answer
@@ -111,27 +111,14 @@ func tellsOfFailure(key string, value jsontext.Value) bool {
 }
 
 // count is a number of things, where an answer has one.
-type count struct {
-	n    int
-	said bool
-}
+type count = maybe[int]
 
-// UnmarshalJSONFrom reads the number. null and "" are none.
-func (c *count) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	raw, err := d.ReadValue()
-	if *c = (count{}); err != nil || isNothing(raw) {
-		return err
-	}
-	c.said = true
-	return json.Unmarshal(raw, &c.n, spellings)
-}
-
-// orNone is the number, or ecs.NoCount where there is none.
-func (c count) orNone() int {
-	if !c.said {
+// orNone is a number of things, or ecs.NoCount where there is none.
+func orNone(c count) int {
+	if !c.there {
 		return ecs.NoCount
 	}
-	return max(c.n, ecs.NoCount)
+	return max(c.v, ecs.NoCount)
 }
 
 // meansSuccess reports whether a code or message says that nothing went wrong;
@@ -218,7 +205,7 @@ func (l *list[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	return json.Unmarshal(raw, &(*l)[0], spellings)
 }
 
-// maybe is an object that may be null or "".
+// maybe is an object, or a number, that may be null or "".
 type maybe[T any] struct {
 	there bool
 	v     T
@@ -226,16 +213,20 @@ type maybe[T any] struct {
 
 // UnmarshalJSONFrom reads the object.
 func (m *maybe[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
-	*m = maybe[T]{}
+	*m = maybe[T]{there: true}
 	if decoder.PeekKind() == '{' {
-		m.there = true
 		return json.UnmarshalDecode(decoder, &m.v)
 	}
 	raw, err := decoder.ReadValue()
-	if err == nil && !isNothing(raw) {
-		err = fmt.Errorf("%w: wanted an object", errType)
+	switch {
+	case err != nil:
+		return err
+	case isNothing(raw):
+		m.there = false
+	case json.Unmarshal(raw, &m.v, spellings) != nil:
+		return fmt.Errorf("%w: wanted an object or a whole number", errType)
 	}
-	return err
+	return nil
 }
 
 func isNothing(raw jsontext.Value) bool { return string(raw) == "null" || string(raw) == `""` }

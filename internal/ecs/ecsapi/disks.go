@@ -248,7 +248,7 @@ func (w *wireDisks) page(region string) (*diskAnswer, error) {
 	if w.Disks.v.Disk == nil {
 		return nil, missing("Disks.Disk")
 	}
-	page := &diskAnswer{token: w.NextToken, total: w.TotalCount.orNone(), requestID: clip(w.RequestID, 64)}
+	page := &diskAnswer{token: w.NextToken, total: orNone(w.TotalCount), requestID: clip(w.RequestID, 64)}
 	for i := range w.Disks.v.Disk {
 		row := &w.Disks.v.Disk[i]
 		disk := row.disk()
@@ -271,7 +271,7 @@ func (w *wireDisks) page(region string) (*diskAnswer, error) {
 // disk is what a row says. A disk that may be attached to several instances says
 // so beside the member that names one.
 func (w *wireDisk) disk() ecs.Disk {
-	out := ecs.Disk{ID: w.ID, Category: clip(w.Category, maxDiskWord), Kind: clip(w.Type, maxDiskWord), Device: clip(w.Device, maxDiskWord), SizeGiB: max(w.Size.n, 0)}
+	out := ecs.Disk{ID: w.ID, Category: clip(w.Category, maxDiskWord), Kind: clip(w.Type, maxDiskWord), Device: clip(w.Device, maxDiskWord), SizeGiB: max(w.Size.v, 0)}
 	if w.InstanceID != "" {
 		out.Instances = append(out.Instances, w.InstanceID)
 	}

@@ -223,7 +223,7 @@ func (w *wireImages) listing(region string) (*imageListing, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &imageListing{images, w.TotalCount.orNone()}
+	out := &imageListing{images, orNone(w.TotalCount)}
 	facts := make(map[string]rules.ImageFacts, len(out.images))
 	for _, image := range out.images {
 		if had, twice := facts[image.ID]; twice && had != image.Facts {

@@ -79,7 +79,7 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
 	}
 	answer := &listing{
-		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: wire.TotalCount.orNone(),
+		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: orNone(wire.TotalCount),
 		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
 	}
 	for i := range wire.Instances.v.Instance {

@@ -2,6 +2,8 @@ package ecsapi
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"strings"
 	"sync"
@@ -341,12 +343,24 @@ func (r *pageReader) quoted() []byte {
 }
 
 // plainEnd returns the index of the first byte at or after i that ends a plain
-// run of a string: a quote, a backslash or a control character.
+// run of a string: a quote, a backslash or a control character. Eight bytes
+// are looked at a time.
 func plainEnd(b []byte, i int) int {
-	for b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
-		i++
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i <= len(b)-8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i : i+8])
+		// With one bit flipped a quote comes next to the control characters,
+		// and one comparison finds both. The lowest marked byte is right;
+		// bytes above a true hit may be marked wrongly, but only the lowest
+		// one is used. No byte from 0x80 on is marked.
+		low := w ^ ('"'^' ')*ones
+		slash := w ^ '\\'*ones
+		hit := ((low - (' '+1)*ones) | (slash - ones)) &^ w
+		if hit &= highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)>>3
+		}
 	}
-	return i
+	return len(b) - 1
 }
 
 // own reads a string that hardly any two instances share.
@@ -387,14 +401,13 @@ func (r *pageReader) value() []byte {
 
 // boolean reads a boolean that is one.
 func (r *pageReader) boolean() rules.Tri {
-	switch {
-	case r.literal("true"):
+	if r.literal("true") {
 		return rules.Yes
-	case r.literal("false"):
-		return rules.No
 	}
-	r.fail()
-	return rules.Unobserved
+	if !r.literal("false") {
+		r.fail()
+	}
+	return rules.No
 }
 
 // whole reads a whole number that is not negative.

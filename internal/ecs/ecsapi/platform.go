@@ -127,8 +127,8 @@ func (m *wireOffered) doubt(region, image string) string {
 		return "it names no instance type at all"
 	case m.NextToken != "":
 		return "it goes on under a NextToken, which the action does not take"
-	case m.TotalCount.orNone() > list.named:
-		return fmt.Sprintf("it counts %d instance types and names %d", m.TotalCount.n, list.named)
+	case orNone(m.TotalCount) > list.named:
+		return fmt.Sprintf("it counts %d instance types and names %d", m.TotalCount.v, list.named)
 	}
 	return list.doubt
 }

@@ -93,7 +93,7 @@ func (s *Saved) answer(object []byte, keys present) (err error) {
 		if listing.Instances.v.Instance == nil {
 			return missing("Instances.Instance")
 		}
-		s.Listing = &SavedListing{listing.TotalCount.orNone(), answer.PageNumber, answer.PageSize, *cmp.Or(listing.NextToken, new(string))}
+		s.Listing = &SavedListing{orNone(listing.TotalCount), answer.PageNumber, answer.PageSize, *cmp.Or(listing.NextToken, new(string))}
 		for i := range listing.Instances.v.Instance {
 			s.add(&listing.Instances.v.Instance[i])
 		}

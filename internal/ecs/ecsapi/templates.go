@@ -42,7 +42,7 @@ func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, sc
 	doubt := func(format string, args ...any) error {
 		return badTemplates(actTemplates, scope, m.RequestID, format, args...)
 	}
-	if !m.Sets.there && !m.TotalCount.said {
+	if !m.Sets.there && !m.TotalCount.there {
 		return false, doubt("it has neither a list nor a count")
 	}
 	before, rows := len(out.List), m.Sets.v.Set
@@ -51,15 +51,15 @@ func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, sc
 		switch {
 		case !sendableImage(row.ID): // ids of launch templates are made of the same characters
 			return false, doubt("%q is no id of a launch template", clip(row.ID, 60))
-		case row.Default.n < 1 || row.Latest.n < row.Default.n:
-			return false, doubt("launch template %s has the default version %d and the latest %d", row.ID, row.Default.n, row.Latest.n)
+		case row.Default.v < 1 || row.Latest.v < row.Default.v:
+			return false, doubt("launch template %s has the default version %d and the latest %d", row.ID, row.Default.v, row.Latest.v)
 		case seen[row.ID] || len(out.List) == ecs.MaxTemplates:
 			continue
 		}
 		seen[row.ID] = true
-		out.List = append(out.List, ecs.LaunchTemplate{ID: row.ID, Name: clip(row.Name, maxTemplateName), Default: int64(row.Default.n), Latest: int64(row.Latest.n)})
+		out.List = append(out.List, ecs.LaunchTemplate{ID: row.ID, Name: clip(row.Name, maxTemplateName), Default: int64(row.Default.v), Latest: int64(row.Latest.v)})
 	}
-	out.Counted = max(out.Counted, m.TotalCount.orNone(), len(out.List), len(rows))
+	out.Counted = max(out.Counted, orNone(m.TotalCount), len(out.List), len(rows))
 	return len(out.List) > before && (len(rows) >= templatePage || len(out.List) < out.Counted), nil
 }
 
@@ -96,7 +96,7 @@ func (c *Client) TemplateVersions(ctx context.Context, scope ecs.Scope, template
 	images := map[int64]string{}
 	for _, row := range got.Sets.v.Set {
 		image := row.Data.v.Image
-		number := int64(row.Number.n)
+		number := int64(row.Number.v)
 		had, twice := images[number]
 		switch {
 		case row.Template != "" && row.Template != template:
