@@ -300,25 +300,6 @@ func (s *Simulator) bend(instanceQuery *instanceQuery, params params) {
 
 func (s *Simulator) byNumberAlone() bool { return s.against(PagesByNumber) || s.against(Bodies2015) }
 
-// filterOrder is what positions of creation-time filters the simulator minds.
-type filterOrder uint8
-
-const (
-	anyOrder filterOrder = iota
-	orderIgnores
-	orderRefuses
-)
-
-func (s *Simulator) filterOrder() filterOrder {
-	switch {
-	case s.against(FiltersRefused):
-		return orderRefuses
-	case s.against(FiltersPositional):
-		return orderIgnores
-	}
-	return anyOrder
-}
-
 // contradictList answers a list of instances as the contradictions say; nil
 // when they leave it alone.
 func (s *Simulator) contradictList(out []byte, sc *scope, instanceQuery *instanceQuery, requestID string) []byte {

@@ -52,12 +52,15 @@ func parseShapes() (map[Contradiction]*shape, error) {
 }
 
 // fields takes an object apart in order.
-func fields(object []byte) ([]field, error) {
-	dec := json.NewDecoder(bytes.NewReader(object))
+func fields(object []byte) (out []field, err error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, object); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(&compact)
 	if _, err := dec.Token(); err != nil {
 		return nil, err
 	}
-	var out []field
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
@@ -67,11 +70,6 @@ func fields(object []byte) ([]field, error) {
 		if err := dec.Decode(&found.raw); err != nil {
 			return nil, err
 		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, found.raw); err != nil {
-			return nil, err
-		}
-		found.raw = compact.Bytes()
 		out = append(out, found)
 	}
 	return out, nil

@@ -307,7 +307,7 @@ func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *a
 			return nil, errMissing("RegionId")
 		}
 		if sc = s.fleet.byName[scopeName{call.caller.account.ID, region}]; sc == nil {
-			return nil, errRegion()
+			return nil, &apiError{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist."}
 		}
 	}
 	if call.action == actInstances {
@@ -331,7 +331,7 @@ func isRead(action string) bool {
 
 // describeInstances answers DescribeInstances.
 func (s *Simulator) describeInstances(call *call, sc *scope, out []byte, answer *answer) ([]byte, *apiError) {
-	instanceQuery, err := parseInstanceQuery(call.params, s.filterOrder())
+	instanceQuery, err := s.parseInstanceQuery(call.params)
 	if err != nil {
 		return nil, err
 	}
@@ -341,7 +341,7 @@ func (s *Simulator) describeInstances(call *call, sc *scope, out []byte, answer 
 	case call.params.bool("DryRun") && (denied || s.against(RevokedMidway)):
 		return nil, errForbidden()
 	case call.params.bool("DryRun"):
-		return nil, errDryRun()
+		return nil, &apiError{400, "DryRunOperation", "Request validation has been passed with DryRun flag set."}
 	case denied:
 		return emptyPage(out, instanceQuery, answer.requestID), nil
 	}

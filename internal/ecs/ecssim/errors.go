@@ -33,14 +33,6 @@ func errNotSupported() *apiError {
 	return &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
 }
 
-func errRegion() *apiError {
-	return &apiError{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist."}
-}
-
-func errDryRun() *apiError {
-	return &apiError{400, "DryRunOperation", "Request validation has been passed with DryRun flag set."}
-}
-
 func errExpiredSession() *apiError {
 	return &apiError{400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."}
 }

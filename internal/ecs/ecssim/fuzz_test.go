@@ -27,7 +27,7 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if q, apiErr := parseInstanceQuery(params(v), anyOrder); apiErr == nil {
+		if q, apiErr := s.parseInstanceQuery(params(v)); apiErr == nil {
 			if b, apiErr := s.instancesPage(nil, sc, q, "R"); apiErr == nil && !json.Valid(b) {
 				t.Errorf("%q: %.300s", raw, b)
 			}

@@ -20,8 +20,6 @@ func two(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%1
 
 func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
 
-func appendBool(b []byte, v bool) []byte { return strconv.AppendBool(b, v) }
-
 // appendIP appends 172.16-31.x.y made from a random number.
 func appendIP(out []byte, seed uint64) []byte {
 	out = append(out, "172."...)

@@ -116,24 +116,24 @@ func (q *instanceQuery) narrows() bool {
 }
 
 // parseInstanceQuery reads the parameters of DescribeInstances.
-func parseInstanceQuery(params params, order filterOrder) (*instanceQuery, *apiError) {
+func (s *Simulator) parseInstanceQuery(params params) (*instanceQuery, *apiError) {
 	query := &instanceQuery{from: 0, to: -1, zone: params.get("ZoneId"), family: params.get("InstanceTypeFamily"), typ: params.get("InstanceType"), image: params.get("ImageId"), token: params.get("NextToken")}
-	if s := params.get("Status"); s != "" {
-		st, ok := parseStatus(s)
+	if text := params.get("Status"); text != "" {
+		st, ok := parseStatus(text)
 		if !ok {
 			return nil, &apiError{404, "InvalidStatus.NotFound", "The specified Status is not valid."}
 		}
 		query.status = st
 	}
-	if s := params.get("InstanceIds"); s != "" {
-		if err := json.Unmarshal([]byte(s), &query.ids); err != nil || len(query.ids) > maxTargeted {
+	if text := params.get("InstanceIds"); text != "" {
+		if err := json.Unmarshal([]byte(text), &query.ids); err != nil || len(query.ids) > maxTargeted {
 			return nil, errInvalid("InstanceIds")
 		}
 	}
 	for _, a := range params.list("AdditionalAttributes") {
 		query.opt.nvme = query.opt.nvme || a == "CURRENT_OS_NVME_SUPPORTED"
 	}
-	if err := query.parseFilters(params, order); err != nil {
+	if err := query.parseFilters(params, s.against); err != nil {
 		return nil, err
 	}
 	if err := query.parsePaging(params); err != nil {
@@ -143,22 +143,23 @@ func parseInstanceQuery(params params, order filterOrder) (*instanceQuery, *apiE
 	return query, nil
 }
 
-func (q *instanceQuery) parseFilters(params params, order filterOrder) *apiError {
+func (q *instanceQuery) parseFilters(params params, against func(Contradiction) bool) *apiError {
 	inPlace := [...]string{1: "CreationStartTime", 2: "CreationEndTime"}
 	for number := 1; ; number++ {
 		key := params.get("Filter." + strconv.Itoa(number) + ".Key")
 		if key == "" {
 			return nil
 		}
+		misplaced := number >= len(inPlace) || key != inPlace[number]
 		parsed, err := time.Parse("2006-01-02T15:04Z", params.get("Filter."+strconv.Itoa(number)+".Value"))
 		switch {
 		case key != "CreationStartTime" && key != "CreationEndTime":
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
 		case err != nil:
 			return errInvalid("Filter." + strconv.Itoa(number) + ".Value")
-		case order == orderRefuses && (number >= len(inPlace) || key != inPlace[number]):
+		case misplaced && against(FiltersRefused):
 			return &apiError{404, "InvalidFilterKey.NotFound", "The specified FilterKey is not found."}
-		case order == orderIgnores && (number >= len(inPlace) || key != inPlace[number]):
+		case misplaced && against(FiltersPositional):
 		case key == "CreationStartTime":
 			q.from = parsed.Unix() / 60
 		default:

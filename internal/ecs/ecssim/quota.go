@@ -47,9 +47,20 @@ type quotaBox struct {
 
 type quotaKey struct{ account, region, action string }
 
+// quotaWindow is a window with the calls that were asked and served in it.
 type quotaWindow struct {
-	start time.Time
-	used  int
+	start         time.Time
+	asked, served int
+}
+
+// window is the window of a key at a moment, which is another one where the last
+// has passed.
+func window(all map[quotaKey]*quotaWindow, key quotaKey, length time.Duration, now time.Time) *quotaWindow {
+	start := now.Truncate(length)
+	if all[key] == nil || !all[key].start.Equal(start) {
+		all[key] = &quotaWindow{start: start}
+	}
+	return all[key]
 }
 
 func (b *quotaBox) set(quota Quota) {
@@ -90,18 +101,11 @@ func (b *quotaBox) use(quotaKey quotaKey, limit int, length time.Duration, now t
 	if limit == 0 {
 		return 0, true
 	}
-	window := b.windows[quotaKey]
-	if window == nil {
-		window = &quotaWindow{}
-		b.windows[quotaKey] = window
+	current := window(b.windows, quotaKey, length, now)
+	if current.served >= limit {
+		return current.start.Add(length).Sub(now), false
 	}
-	if start := now.Truncate(length); !start.Equal(window.start) {
-		window.start, window.used = start, 0
-	}
-	if window.used >= limit {
-		return window.start.Add(length).Sub(now), false
-	}
-	window.used++
+	current.served++
 	return 0, true
 }
 

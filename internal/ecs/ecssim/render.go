@@ -1,5 +1,7 @@
 package ecssim
 
+import "strconv"
+
 // The rendering of DescribeInstances: no reflection, no map, one append after
 // the other into one buffer. Field names and nesting are those of
 // InstancesInstance in the SDK v4.26.10 and of the recorded answers; a test
@@ -73,11 +75,11 @@ func (sc *scope) appendInstance(out []byte, in *instance, opt instanceOptions) [
 	out = append(out, `,"CpuOptions":{"CoreCount":`...)
 	out = appendInt(out, max(1, in.typ.vcpu/2))
 	out = append(out, `,"ThreadsPerCore":2,"Numa":"ON"},"IoOptimized":`...)
-	out = appendBool(out, in.ioOptimized)
+	out = strconv.AppendBool(out, in.ioOptimized)
 	out = append(out, `,"SerialNumber":"`...)
 	out = appendUUID(out, h, mix(h^'u'))
 	out = append(out, `","DeletionProtection":`...)
-	out = appendBool(out, h>>20&15 == 0)
+	out = strconv.AppendBool(out, h>>20&15 == 0)
 	out = append(out, `,"InternetMaxBandwidthOut":`...)
 	out = appendInt(out, int(h>>24&7))
 	out = appendTimes(out, in)
@@ -164,7 +166,7 @@ func appendImageOptions(out []byte, in *instance, opt instanceOptions) []byte {
 		return append(out, `,"ImageOptions":{},`...)
 	}
 	out = append(out, `,"ImageOptions":{"LoginAsNonRoot":false,"CurrentOSNVMeSupported":`...)
-	out = appendBool(out, in.slot.nvme)
+	out = strconv.AppendBool(out, in.slot.nvme)
 	return append(out, `},`...)
 }
 

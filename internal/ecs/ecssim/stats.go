@@ -2,6 +2,7 @@ package ecssim
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +72,8 @@ type counted struct {
 	calls                          map[CallCount]int
 	total, refused, peak, filtered int
 	images, offered                asked
-	windows                        map[quotaKey]*statWindow
+	windows                        map[quotaKey]*quotaWindow
+	peaks                          map[quotaKey]Peak
 	seconds                        map[string][]Seconds
 }
 
@@ -95,12 +97,6 @@ func (b *statsBox) ask(of *asked, account, region, ids string) {
 			of.byID[account+"/"+region+"/"+id]++
 		}
 	}
-}
-
-type statWindow struct {
-	start         time.Time
-	asked, served int
-	peak          Peak
 }
 
 // flying counts the calls that are being answered.
@@ -139,7 +135,13 @@ func (s *Simulator) record(call *call, answer *answer) {
 	if callCount.Account == "" || callCount.Action == "AssumeRole" || callCount.Action == "GetCallerIdentity" {
 		return
 	}
-	statsBox.window(quotaKey{callCount.Account, callCount.Region, callCount.Action}, s.quota.window(), now, answer.throttled)
+	key := quotaKey{callCount.Account, callCount.Region, callCount.Action}
+	current, peak := window(statsBox.windows, key, s.quota.window(), now), statsBox.peaks[key]
+	current.asked++
+	if !answer.throttled {
+		current.served++
+	}
+	statsBox.peaks[key] = Peak{key.account, key.region, key.action, max(peak.Asked, current.asked), max(peak.Served, current.served)}
 	statsBox.second(callCount.Account, now.Unix(), answer.throttled)
 }
 
@@ -147,22 +149,6 @@ func (b *quotaBox) window() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return time.Duration(b.q.Window)
-}
-
-func (b *statsBox) window(quotaKey quotaKey, length time.Duration, now time.Time, throttled bool) {
-	counted := b.windows[quotaKey]
-	if counted == nil {
-		counted = &statWindow{peak: Peak{Account: quotaKey.account, Region: quotaKey.region, Action: quotaKey.action}}
-		b.windows[quotaKey] = counted
-	}
-	if start := now.Truncate(length); !start.Equal(counted.start) {
-		counted.start, counted.asked, counted.served = start, 0, 0
-	}
-	counted.asked++
-	if !throttled {
-		counted.served++
-	}
-	counted.peak.Asked, counted.peak.Served = max(counted.peak.Asked, counted.asked), max(counted.peak.Served, counted.served)
 }
 
 // second counts a request in the second, of an account, in which it came. Only
@@ -199,9 +185,7 @@ func (s *Simulator) Stats() Stats {
 	for _, n := range statsBox.images.byID {
 		out.ImagesMostAsked = max(out.ImagesMostAsked, n)
 	}
-	for _, w := range statsBox.windows {
-		out.Peaks = append(out.Peaks, w.peak)
-	}
+	out.Peaks = slices.AppendSeq(out.Peaks, maps.Values(statsBox.peaks))
 	slices.SortFunc(out.Peaks, func(x, y Peak) int {
 		return cmp.Or(strings.Compare(x.Account, y.Account), strings.Compare(x.Region, y.Region), strings.Compare(x.Action, y.Action))
 	})
@@ -217,7 +201,7 @@ func (s *Simulator) ResetStats() {
 	statsBox.mu.Lock()
 	defer statsBox.mu.Unlock()
 	statsBox.counted = counted{
-		calls: map[CallCount]int{}, windows: map[quotaKey]*statWindow{}, seconds: map[string][]Seconds{}, peak: statsBox.inFlight,
+		calls: map[CallCount]int{}, windows: map[quotaKey]*quotaWindow{}, peaks: map[quotaKey]Peak{}, seconds: map[string][]Seconds{}, peak: statsBox.inFlight,
 		images: asked{byID: map[string]int{}}, offered: asked{byID: map[string]int{}},
 	}
 }
