@@ -42,10 +42,10 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		{"every_image_asked_for_is_answered", images},
 		{"instance_types_are_listed_once", types},
 		{"stock_is_told_for_every_zone_and_for_one", stock},
-		{"an_unknown_region_is_closed", unknownRegion},
-		{"an_unknown_account_is_refused", unknownAccount},
-		{"a_foreign_token_is_refused", foreignToken},
-		{"too_many_ids_are_refused", tooManyIDs},
+		{"an_unknown_region_is_closed", refused(func(s *ecs.Scope, _ *ecs.Query) { s.Region = "cn-neverwas" }, ecs.RegionClosed)},
+		{"an_unknown_account_is_refused", refused(func(s *ecs.Scope, _ *ecs.Query) { s.Account = "neverwas" }, ecs.BadRequest, ecs.Credentials, ecs.Permission)},
+		{"a_foreign_token_is_refused", refused(func(_ *ecs.Scope, q *ecs.Query) { q.NextToken = "bm90IGEgdG9rZW4=" }, ecs.TokenExpired)},
+		{"too_many_ids_are_refused", refused(func(_ *ecs.Scope, q *ecs.Query) { q.InstanceIDs = make([]string, ecs.MaxPage+1) }, ecs.BadRequest)},
 		{"a_cancelled_context_ends_every_call", cancelled},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, newFixture(t)) })
@@ -250,25 +250,19 @@ func types(t *testing.T, f Fixture) {
 // wantClass fails unless err is an *ecs.Error of one of the classes.
 func wantClass(t *testing.T, err error, classes ...ecs.Class) {
 	t.Helper()
-	failure, ok := errors.AsType[*ecs.Error](err)
-	if !ok {
-		t.Errorf("err = %v, want an *ecs.Error", err)
-		return
+	if failure, ok := errors.AsType[*ecs.Error](err); !ok || !slices.Contains(classes, failure.Class) {
+		t.Errorf("err = %v, want an *ecs.Error of one of the classes %v", err, classes)
 	}
-	if slices.Contains(classes, failure.Class) {
-		return
-	}
-	t.Errorf("class %s, want one of %v: %v", failure.Class, classes, err)
 }
 
-func unknownRegion(t *testing.T, f Fixture) {
-	_, err := f.API.Instances(t.Context(), ecs.Scope{Account: f.Account, Region: "cn-neverwas"}, ecs.Query{})
-	wantClass(t, err, ecs.RegionClosed)
-}
-
-func unknownAccount(t *testing.T, f Fixture) {
-	_, err := f.API.Instances(t.Context(), ecs.Scope{Account: "neverwas", Region: f.biggest().Region}, ecs.Query{})
-	wantClass(t, err, ecs.BadRequest, ecs.Credentials, ecs.Permission)
+// refused asks for instances of the biggest region as ask changes it.
+func refused(ask func(*ecs.Scope, *ecs.Query), classes ...ecs.Class) func(*testing.T, Fixture) {
+	return func(t *testing.T, f Fixture) {
+		scope, query := f.biggest(), ecs.Query{}
+		ask(&scope, &query)
+		_, err := f.API.Instances(t.Context(), scope, query)
+		wantClass(t, err, classes...)
+	}
 }
 
 func stock(t *testing.T, fixture Fixture) {
@@ -287,16 +281,6 @@ func stock(t *testing.T, fixture Fixture) {
 		}
 	}
 	_, err = fixture.API.Stock(t.Context(), scope, ecs.StockQuery{ChargeType: "ForFree"})
-	wantClass(t, err, ecs.BadRequest)
-}
-
-func foreignToken(t *testing.T, f Fixture) {
-	_, err := f.API.Instances(t.Context(), f.biggest(), ecs.Query{NextToken: "bm90IGEgdG9rZW4="})
-	wantClass(t, err, ecs.TokenExpired)
-}
-
-func tooManyIDs(t *testing.T, f Fixture) {
-	_, err := f.API.Instances(t.Context(), f.biggest(), ecs.Query{InstanceIDs: make([]string, ecs.MaxPage+1)})
 	wantClass(t, err, ecs.BadRequest)
 }
 
