@@ -35,7 +35,7 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithVariable(choice("region", "Region", "shenscan_instances")).
 		WithVariable(choice("target", "Target", "shenscan_instances")).
 		WithVariable(choice("owner", "Owner", "shenscan_owner_open_instances")).
-		WithRow(row("Now")).
+		WithRow(dashboard.NewRowBuilder("Now")).
 		WithPanel(figure("Instances", "Instances present, in the accounts and regions chosen above.", units.Short, 4, steps("text"),
 			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"}).
 			Links(page("All instances", "/instances"))).
@@ -51,7 +51,7 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithPanel(figure("Oldest complete scan", "Time since the account and region that was scanned longest ago was read to its end. The numbers beside it are as old as this.", units.Seconds, 4,
 			steps("green", from(26*3600, "orange"), from(50*3600, "red")),
 			query{"time() - min(" + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "age"})).
-		WithRow(row("Burn-down")).
+		WithRow(dashboard.NewRowBuilder("Burn-down")).
 		WithPanel(lines("Still need work, by target", "Instances that need something before they can move: all but those that are ready and those that are there. Waived ones are among them. A rule set that changed moves them too: see the marks.", units.Short, 12,
 			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ")" + waveNone, "{{target}}"}).Links(page("Progress", "/#burndown"))).
 		WithPanel(layers("Work by wave", "Instances by what is to be done before they can move, for the chosen targets together: choose one target.", units.Short, 12,
@@ -74,12 +74,12 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithPanel(rows("Did it work?", "Instances that were seen to have moved to a chosen target, by what was said of it before and how it went: up, running (nothing tells whether the guest is up), not-up, early, none (stopped, moved on or gone). What was compatible and is not-up raises the alert ShenscanMovedNotUp; `shenscan report --outcomes` names the instances.", units.Short, 12,
 			map[string]string{"target": "Moved to", "verdict": "Said before", "result": "Result"},
 			query{"sort_desc(" + once("target, verdict, result", "shenscan_moved_instances", ofTarget) + " > 0)", ""})).
-		WithRow(row("Over time")).
+		WithRow(dashboard.NewRowBuilder("Over time")).
 		WithPanel(layers("Legacy instances by operating system", "Instances with a legacy operating system. A rise raises the alert ShenscanLegacyInstancesRose.", units.Short, 12,
 			query{"sum by (os_family) (" + legacies(ofAccount, ofRegion) + ")", "{{os_family}}"})).
 		WithPanel(byVerdict(lines("Verdicts by target", "Instances by verdict for each chosen target.", units.Short, 12,
 			query{"sum by (target, verdict) (" + instances(ofAccount, ofRegion, ofTarget) + ")", "{{target}} {{verdict}}"}))).
-		WithRow(row("Where")).
+		WithRow(dashboard.NewRowBuilder("Where")).
 		WithPanel(bars("Legacy instances by version", "The twenty legacy versions with most instances.", units.Short, 12,
 			query{"topk(20, sum by (os_family, os_version) (" + legacies(ofAccount, ofRegion) + "))", "{{os_family}} {{os_version}}"})).
 		WithPanel(bars("Legacy instances by region", "The twenty regions with most legacy instances.", units.Short, 6,

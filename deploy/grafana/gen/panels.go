@@ -196,9 +196,6 @@ func rows(title, description, unit string, width uint32, columns map[string]stri
 		WithTarget(q.instant("A").Format(prometheus.PromQueryFormatTable))
 }
 
-// row heads the panels that follow.
-func row(title string) *dashboard.RowBuilder { return dashboard.NewRowBuilder(title) }
-
 // selector writes a metric with matchers.
 func selector(metric string, matchers ...string) string {
 	if len(matchers) == 0 {

@@ -14,7 +14,7 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 	}
 	return board("shenscan-pipeline", "shenscan / Pipeline", "What waits in the streams, what could not be processed, and how the store and the processes do.", "6h").
 		WithVariable(choice("job", "Job", "shenscan_build_info")).
-		WithRow(row("Flow")).
+		WithRow(dashboard.NewRowBuilder("Flow")).
 		WithPanel(figure("Processes up", "Processes of shenscan that Prometheus reaches.", units.Short, 6, steps("red", from(1, "green")),
 			query{"sum(up{" + job + "})", "up"})).
 		WithPanel(figure("Sinks caught up", "1 when every sink has applied all results that were waiting when it started and since.", units.Short, 6, steps("red", from(1, "green")),
@@ -33,7 +33,7 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 			query{"sum by (stream) (increase(shenscan_dead_letters_total{" + job + "}[1h]))", "{{stream}}"})).
 		WithPanel(lines("Stream size", "Bytes that each stream holds. A full stream of pages makes producers wait.", units.BytesIEC, 6,
 			query{"max by (stream) (shenscan_stream_bytes{" + job + "})", "{{stream}}"})).
-		WithRow(row("NATS")).
+		WithRow(dashboard.NewRowBuilder("NATS")).
 		WithPanel(figure("Connected", "1 while every process is connected to NATS.", units.Short, 6, steps("red", from(1, "green")),
 			query{"min(shenscan_nats_connected{" + job + "})", "connected"})).
 		WithPanel(figure("Quorum", "1 while JetStream answers for every stream: each has a leader.", units.Short, 6, steps("red", from(1, "green")),
@@ -44,7 +44,7 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 			query{"count(shenscan_consumer_up{" + job + "}) - sum(shenscan_consumer_up{" + job + "})", "down"})).
 		WithPanel(lines("Consumers begun again", "How often an hour reading as a consumer ended though nobody stopped it.", units.Short, 24,
 			query{"sum by (consumer) (increase(shenscan_consumer_restarts_total{" + job + "}[1h]))", "{{consumer}}"})).
-		WithRow(row("Store")).
+		WithRow(dashboard.NewRowBuilder("Store")).
 		WithPanel(lines("Commit duration", "How long a transaction of the store takes, sync included: half of them, and all but one in a hundred.", units.Seconds, 12,
 			query{commit("0.5"), "{{instance}} median"}, query{commit("0.99"), "{{instance}} 99th percentile"})).
 		WithPanel(lines("File size", "Size of the store's file, and what it may grow to by its limit or its disk.", units.BytesIEC, 6,
@@ -55,7 +55,7 @@ func pipelineDashboard() *dashboard.DashboardBuilder {
 			query{"shenscan_store_size_bytes{" + job + "} / shenscan_store_size_limit_bytes{" + job + "}", "{{instance}}"}).Max(1)).
 		WithPanel(lines("Page and API", "How long requests to the page and the API take, by address: all but one in twenty.", units.Seconds, 12,
 			query{"histogram_quantile(0.95, sum by (le, route) (rate(shenscan_http_request_duration_seconds_bucket{" + job + "}[$__rate_interval])))", "{{route}}"})).
-		WithRow(row("Processes")).
+		WithRow(dashboard.NewRowBuilder("Processes")).
 		WithPanel(lines("CPU", "CPU time used a second, by process.", units.Short, 8,
 			query{"rate(process_cpu_seconds_total{" + job + "}[$__rate_interval])", "{{instance}}"})).
 		WithPanel(lines("Memory", "Resident memory by process, the mapped store included.", units.BytesIEC, 8,

@@ -18,7 +18,7 @@ func scansDashboard() *dashboard.DashboardBuilder {
 	return board("shenscan-scans", "shenscan / Scan health", "How old and how whole the last scans are, and how the ECS API answered them.", "7d").
 		WithVariable(choice("account", "Account", "shenscan_scan_complete")).
 		WithVariable(choice("region", "Region", "shenscan_scan_complete")).
-		WithRow(row("Completeness")).
+		WithRow(dashboard.NewRowBuilder("Completeness")).
 		WithPanel(figure("Scopes", "Accounts and regions of which a scan has ended.", units.Short, 6, steps("text"),
 			query{"count(" + once("account, region", "shenscan_scan_complete", ofAccount, ofRegion) + ")", "scopes"})).
 		WithPanel(figure("Scopes not whole", "Accounts and regions whose last scan could not read everything. Their counts are of what was read.", units.Short, 6, steps("green", from(1, "red")),
@@ -32,7 +32,7 @@ func scansDashboard() *dashboard.DashboardBuilder {
 			query{"topk(20, time() - " + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "{{account}} {{region}}"})).
 		WithPanel(lines("Scan duration", "How long the last scan of each account took.", units.Seconds, 12,
 			query{once("account", "shenscan_scan_duration_seconds", ofAccount), "{{account}}"})).
-		WithRow(row("ECS API")).
+		WithRow(dashboard.NewRowBuilder("ECS API")).
 		WithPanel(lines("Requests by action", "Requests to the ECS API, retries included.", units.RequestsPerSecond, 12,
 			query{ecs("action"), "{{action}}"})).
 		WithPanel(lines("Requests by answer", "Requests to the ECS API by the code of their answer.", units.RequestsPerSecond, 12,
@@ -43,7 +43,7 @@ func scansDashboard() *dashboard.DashboardBuilder {
 			query{"max by (account, region, action) (shenscan_ecs_rate_limit{" + ofAccount + ", " + ofRegion + "})", "{{account}} {{region}} {{action}}"})).
 		WithPanel(lines("Retries", "Requests that were sent again after a throttled or failed answer.", units.RequestsPerSecond, 24,
 			query{"sum by (account, region, action) (rate(shenscan_ecs_retries_total{" + ofAccount + ", " + ofRegion + "}[$__rate_interval]))", "{{account}} {{region}} {{action}}"})).
-		WithRow(row("Asking machines")).
+		WithRow(dashboard.NewRowBuilder("Asking machines")).
 		WithPanel(figure("Machines last asked", "How long ago the last run of `--probe` ended, of all processes; no data where none has `--probe`, or none has run yet.", units.Seconds, 6, steps("text"),
 			query{"time() - max(shenscan_probe_last_run_timestamp_seconds > 0)", "ended"})).
 		WithPanel(figure("Runs with errors", "Runs of `--probe` in the last day that could not ask some machines, had not all answers in time, or whose filter names nobody; /api/v1/probe says why.", units.Short, 6, steps("green", from(1, "red")),
