@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -52,10 +52,9 @@ func defaultStore() string {
 
 // natsFlags say which broker to use.
 type natsFlags struct {
-	o          bus.Options
-	embedded   bool
-	sync       string
-	resultsAge time.Duration
+	o        bus.Options
+	embedded bool
+	sync     string
 }
 
 // add adds those of a process that has streams.
@@ -63,7 +62,7 @@ func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 	f.addClient(cmd, embedded)
 	fl := cmd.Flags()
 	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
-	fl.DurationVar(&f.resultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
+	fl.DurationVar(&f.o.Limits.ResultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
 	if embedded {
 		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
 		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
@@ -81,7 +80,6 @@ func natsNeedsURL(fl *pflag.FlagSet) {
 // addClient adds those of a command that connects to a server.
 func (f *natsFlags) addClient(cmd *cobra.Command, embedded bool) {
 	f.o, f.embedded = bus.DefaultOptions(), embedded
-	f.resultsAge = f.o.Limits.ResultsAge
 	fl := cmd.Flags()
 	url := "NATS server or cluster"
 	if embedded {
@@ -100,16 +98,12 @@ func (f *natsFlags) addClient(cmd *cobra.Command, embedded bool) {
 func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options {
 	opts := f.o
 	opts.Name, opts.Log = name, s.log
-	opts.Limits.ResultsAge = f.resultsAge
 	if f.embedded {
 		opts.Guard = bus.GuardOperator
 	} else {
 		opts.Inbox = bus.InboxOperator // who asks; roles have their own
 	}
-	opts.Sync = def
-	if f.sync != "" {
-		opts.Sync = bus.Sync(f.sync)
-	}
+	opts.Sync = cmp.Or(bus.Sync(f.sync), def)
 	return opts
 }
 

@@ -297,25 +297,21 @@ func limits(info *jetstream.StreamInfo, want *jetstream.StreamConfig) []differen
 		if h == w {
 			return
 		}
-		d := difference{field: field, have: text(h), want: text(w)}
+		d := difference{field: field, have: "unlimited", want: "unlimited"}
+		if h > 0 {
+			d.have = text(h)
+		}
+		if w > 0 {
+			d.want = text(w)
+		}
 		if loses && w > 0 && (h == 0 || w < h) {
 			d.refusal = "which would delete messages that it holds"
 			d.mend = fmt.Sprintf("let every sink catch up and lower it by hand (`nats stream edit %s --%s=%s`), or start with the old limit", want.Name, option, d.want)
 		}
 		out = append(out, d)
 	}
-	count := func(n int64) string {
-		if n == 0 {
-			return "unlimited"
-		}
-		return strconv.FormatInt(n, 10)
-	}
-	age := func(n int64) string {
-		if n == 0 {
-			return "unlimited"
-		}
-		return time.Duration(n).String()
-	}
+	count := func(n int64) string { return strconv.FormatInt(n, 10) }
+	age := func(n int64) string { return time.Duration(n).String() }
 	add("max messages", "max-msgs", have.MaxMsgs, want.MaxMsgs, count, drops && state.Msgs > uint64(max(want.MaxMsgs, 0)))
 	add("max bytes", "max-bytes", have.MaxBytes, want.MaxBytes, count, drops && state.Bytes > uint64(max(want.MaxBytes, 0)))
 	add("max age", "max-age", int64(have.MaxAge), int64(want.MaxAge), age, oldest > want.MaxAge)
