@@ -141,15 +141,8 @@ func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 func (k *KV) Made(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, manyTime)
 	defer cancel()
-	status, err := k.kv.Status(ctx)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look at bucket %s: %w", k.kv.Bucket(), err)
-	}
-	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
-	if !ok {
-		return time.Time{}, fmt.Errorf("look at bucket %s: it is no stream", k.kv.Bucket())
-	}
-	return bucket.StreamInfo().Created, nil
+	state, err := k.bus.State(ctx, "KV_"+k.kv.Bucket())
+	return time.Unix(0, state.Created).UTC(), err
 }
 
 // Update writes key if its revision is still revision (0: it does not exist);
