@@ -21,24 +21,18 @@ type EvidenceLine struct {
 // maxCauses bounds the causes that are told of one source; JSON has all.
 const maxCauses = 5
 
-// EvidenceLines tells what was known beyond the listing, a line for each source.
+// EvidenceLines tells what was known beyond the listing, a line for each source, in
+// the order in which they came.
 func EvidenceLines(all []record.Evidence, now time.Time) []EvidenceLine {
 	var out []EvidenceLine
-	for _, source := range evidenceSources(all) {
-		out = append(out, evidenceLine(source, all, now))
-	}
-	return out
-}
-
-// evidenceSources are the sources in the order in which they came.
-func evidenceSources(all []record.Evidence) []string {
-	var names []string
+	var told []string
 	for i := range all {
-		if !slices.Contains(names, all[i].Source) {
-			names = append(names, all[i].Source)
+		if source := all[i].Source; !slices.Contains(told, source) {
+			told = append(told, source)
+			out = append(out, evidenceLine(source, all, now))
 		}
 	}
-	return names
+	return out
 }
 
 func evidenceLine(source string, all []record.Evidence, now time.Time) EvidenceLine {

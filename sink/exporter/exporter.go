@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -347,11 +346,5 @@ const maxLabel = 120
 // label makes a label value of a string that came from outside: one that is
 // not UTF-8 would spoil the whole scrape.
 func label(text string) string {
-	if len(text) > maxLabel {
-		text = text[:maxLabel]
-	}
-	if utf8.ValidString(text) {
-		return text
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return strings.ToValidUTF8(text[:min(len(text), maxLabel)], "\uFFFD")
 }
