@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer runners.stop()
-		return m.Run()
+		return proctest.Run(m)
 	}())
 }
 

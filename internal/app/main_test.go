@@ -9,5 +9,5 @@ import (
 
 func TestMain(m *testing.M) {
 	proctest.Waits()
-	os.Exit(m.Run())
+	os.Exit(proctest.Run(m))
 }

@@ -1,10 +1,12 @@
 // Package proctest is what tests that run shenscan as processes share: free
 // addresses, processes that end with their test and show their output where it
-// fails, and waiting for what they say over HTTP; and how many of them run at once.
+// fails, and waiting for what they say over HTTP; how many of them run at
+// once, where their files are, and how much garbage they collect.
 package proctest
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,23 +27,11 @@ import (
 // they compute.
 const sideBySide = 8
 
-// Such tests live in little memory and allocate much of it, for reports that they
-// read once: the garbage collector waits for so much in percent of what is live,
-// and below mostHeap bytes in all.
-const (
-	gcPercent = 400
-	mostHeap  = 1 << 30
-)
-
 // Waits is called by the TestMain of a package whose tests wait for processes and
 // servers more than they compute: as many of them run side by side as do not get
 // into each other's way, whatever the number of CPUs is. -parallel says otherwise.
 func Waits() {
 	flag.Parse()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-		debug.SetMemoryLimit(mostHeap)
-	}
 	parallel := flag.Lookup("test.parallel")
 	if parallel.Value.String() != strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		return
@@ -49,6 +39,49 @@ func Waits() {
 	if err := parallel.Value.Set(strconv.Itoa(sideBySide)); err != nil {
 		panic(err)
 	}
+}
+
+// Temporary files are kept in memory where it has a folder with so much space, in
+// bytes, that the tests of all packages together do not fill it.
+const (
+	memoryFolder = "/dev/shm"
+	memorySpace  = 4 << 30
+)
+
+// Tests keep little and allocate much, for answers that they read once: the garbage
+// collector waits for so much in percent of what is live, and not beyond mostHeap
+// bytes in all. GOGC in the environment says otherwise.
+const (
+	gcPercent = 400
+	mostHeap  = 1 << 30
+)
+
+// Run runs the tests of a package with a folder of their own for temporary files,
+// in memory if there is room, removes it, and returns the exit code. The tests make
+// and remove thousands of small files, and would wait for a disk to write each.
+// They collect less garbage than a program should.
+func Run(m *testing.M) (code int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(mostHeap)
+	}
+	parent := os.TempDir()
+	var space syscall.Statfs_t
+	if syscall.Statfs(memoryFolder, &space) == nil && space.Bavail*uint64(space.Bsize) >= memorySpace { //nolint:gosec // sizes of blocks are positive
+		parent = memoryFolder
+	}
+	folder, err := os.MkdirTemp(parent, "shenscan-tests-")
+	if err == nil {
+		err = os.Setenv("TMPDIR", folder)
+	}
+	if err == nil {
+		code = m.Run()
+	}
+	if err := errors.Join(err, os.RemoveAll(folder)); err != nil {
+		fmt.Fprintln(os.Stderr, "temporary files of the tests:", err)
+		return 1
+	}
+	return code
 }
 
 // FreeAddress is an address of loopback on which nobody listens right now.

@@ -26,6 +26,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
@@ -57,7 +58,7 @@ func TestMain(m *testing.M) {
 	// The server's clock of access times is one goroutine of the process: begun
 	// inside a bubble it would hold the bubble for ever.
 	ats.Register()
-	os.Exit(m.Run())
+	os.Exit(proctest.Run(m))
 }
 
 func TestSeeds(t *testing.T) {
