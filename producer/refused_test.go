@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/producer"
 )
@@ -36,13 +35,13 @@ func (f *full) Publish(ctx context.Context, m event.Message) error {
 // refused message said.
 func TestAJobWhoseMessageIsRefusedComesAgain(t *testing.T) {
 	fleet := fleet(40, time.Hour)
-	d := &directory{accounts: []ecs.Account{{ID: "1"}}}
-	for i := range 1200 { // more than one message holds
-		d.accounts = append(d.accounts, ecs.Account{ID: fmt.Sprint("9", i), Excluded: true})
+	named := []string{"1"}
+	for i := range 100 { // more failures than one message holds
+		named = append(named, fmt.Sprint("typo", i))
 	}
 	for name, work := range map[string]func(ctx context.Context, p *producer.Producer) error{
 		"a scan": func(ctx context.Context, p *producer.Producer) error {
-			return p.HandleScan(ctx, &event.ScanRequested{ScanID: "s", Kind: event.KindScan}, time.Unix(100, 0))
+			return p.HandleScan(ctx, &event.ScanRequested{ScanID: "s", Kind: event.KindScan, Accounts: named}, time.Unix(100, 0))
 		},
 		"a rescan": func(ctx context.Context, p *producer.Producer) error {
 			return p.HandleRescan(ctx, &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{"1"}, InstanceIDs: []string{fleet[0].ID}}, time.Unix(100, 0), "1")
@@ -60,7 +59,7 @@ func TestAJobWhoseMessageIsRefusedComesAgain(t *testing.T) {
 				bus.room.Store(room)
 				o := options()
 				o.LaneSize = 20
-				err := work(t.Context(), producer.New(o, c, producer.NewRoster(d, c, nil, time.Now), bus, nil))
+				err := work(t.Context(), producer.New(o, c, accounts(c, "1"), bus, nil))
 				return len(bus.msgs), err
 			}
 			all, err := try(1 << 30)

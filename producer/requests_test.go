@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/producer"
 )
 
@@ -257,5 +258,135 @@ func TestEveryTickIsToldOf(t *testing.T) {
 	tick("shop", 300, "name-of-1") // by name, the same as by id
 	if want := []string{"daily started", "daily skipped", "shop joined"}; !slices.Equal(told, want) || len(of[*event.ScanRequested](j)) != 2 {
 		t.Errorf("%q with %d scans", told, len(of[*event.ScanRequested](j)))
+	}
+}
+
+// What cannot be a request is refused before the cloud is asked, and what just can
+// be is not.
+func TestAScanRequestIsHeldToItsBounds(t *testing.T) {
+	ids := func(n int) []string { return slices.Repeat([]string{"i-good0001"}, n) }
+	for _, c := range []struct {
+		name string
+		req  event.ScanRequested
+		ok   bool
+	}{
+		{"without an id", event.ScanRequested{Kind: event.KindScan}, false},
+		{"with the longest id", event.ScanRequested{ScanID: strings.Repeat("s", 64), Kind: event.KindScan}, true},
+		{"with too long an id", event.ScanRequested{ScanID: strings.Repeat("s", 65), Kind: event.KindScan}, false},
+		{"of another kind", event.ScanRequested{ScanID: "s", Kind: "census"}, false},
+		{"without an instance to look at again", event.ScanRequested{ScanID: "s", Kind: event.KindRescan}, false},
+		{"with as many instances as may be", event.ScanRequested{ScanID: "s", Kind: event.KindRescan, InstanceIDs: ids(10_000)}, true},
+		{"with one too many", event.ScanRequested{ScanID: "s", Kind: event.KindRescan, InstanceIDs: ids(10_001)}, false},
+	} {
+		k := &cloud{regions: []string{"cn-x"}, pageSize: 10}
+		j := &journal{}
+		p := producer.New(options(), k, accounts(k, "1"), j, nil)
+		err := p.HandleScan(t.Context(), &c.req, time.Unix(100, 0))
+		if c.req.Kind != event.KindScan {
+			err = p.HandleRescan(t.Context(), &c.req, time.Unix(100, 0), "1")
+		}
+		if event.IsTerminal(err) == c.ok || c.ok && err != nil || !c.ok && len(j.msgs) > 0 {
+			t.Errorf("a request %s: %v, %d messages", c.name, err, len(j.msgs))
+		}
+	}
+}
+
+// fleetIDs are so many ids of instances.
+func fleetIDs(from, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("i-%08d", from+i)
+	}
+	return ids
+}
+
+// One caller's rescan takes 10,000 instances, and names each one that it leaves out.
+func TestARescanTakesTenThousandInstances(t *testing.T) {
+	j := &journal{}
+	d := requests(t, j, nil)
+	ask := func(ids []string) *record.RescanReply {
+		t.Helper()
+		body, err := json.Marshal(map[string]any{"instance_ids": ids})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := d.Rescan(t.Context(), body, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	if reply := ask(fleetIDs(0, 10_000)); reply.Accepted != 10_000 || len(reply.Rejected) != 0 {
+		t.Errorf("of 10,000 %d are taken, %d not", reply.Accepted, len(reply.Rejected))
+	}
+	if reply := ask(fleetIDs(0, 10_002)); reply.Accepted != 10_000 || len(reply.Rejected) != 2 || reply.Rejected[1].InstanceID != "i-00010001" {
+		t.Errorf("of 10,002 %d are taken, %+v not", reply.Accepted, reply.Rejected)
+	}
+	if reply := ask([]string{"i-good0001", "i-good0002", "i-good0001"}); reply.Accepted != 2 || len(reply.Rejected) != 0 {
+		t.Errorf("of one instance that is named twice and another: %+v", reply)
+	}
+	if reply := ask([]string{"nothing"}); reply.Accepted != 0 || reply.ScanID != "" || len(reply.Rejected) != 1 {
+		t.Errorf("of no instance at all: %+v", reply)
+	}
+	for _, m := range of[*event.ScanRequested](j) {
+		if len(m.InstanceIDs) > 10_000 {
+			t.Errorf("%d instances in one request", len(m.InstanceIDs))
+		}
+	}
+}
+
+// Rescans that are stored together stay within what one request may hold, and those
+// that are narrowed otherwise stay apart: an instance is looked for where its caller
+// said that it is.
+func TestMergedRescansStayWithinTheirBoundsAndNarrowing(t *testing.T) {
+	j := &journal{}
+	d := requests(t, j, func(o *producer.RequestOptions) { o.Gather = 100 * time.Millisecond })
+	var callers sync.WaitGroup
+	scans := make([]string, 5)
+	for i, c := range []struct {
+		ids             []string
+		account, region string
+	}{{ids: fleetIDs(0, 2000)}, {ids: fleetIDs(2000, 2000)}, {ids: fleetIDs(0, 9000)}, {ids: fleetIDs(7, 1), account: "name-of-1"}, {ids: fleetIDs(7, 1), account: "1", region: "b"}} {
+		callers.Go(func() {
+			body, err := json.Marshal(record.RescanRequest{InstanceIDs: c.ids, Account: c.account, Region: c.region, Reason: strings.Repeat("r", 300)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			reply, err := d.Rescan(t.Context(), body, "c")
+			if err != nil || reply.Accepted != len(c.ids) {
+				t.Errorf("%+v, %v", reply, err)
+				return
+			}
+			scans[i] = reply.ScanID
+		})
+	}
+	callers.Wait()
+	of, all := of[*event.ScanRequested](j), 0
+	for _, m := range of {
+		all += len(m.InstanceIDs)
+		narrowed := m.ScanID == scans[3] || m.ScanID == scans[4]
+		if len(m.InstanceIDs) > 10_000 || len(m.Reason) != 200 || narrowed != (len(m.Accounts) == 1) || narrowed && (m.Accounts[0] != "1" || len(m.InstanceIDs) != 1) || (m.ScanID == scans[4]) != slices.Equal(m.Regions, []string{"b"}) {
+			t.Errorf("request %s for %d instances, of accounts %q and regions %q, with a reason of %d bytes", m.ScanID, len(m.InstanceIDs), m.Accounts, m.Regions, len(m.Reason))
+		}
+	}
+	if scans[3] == scans[4] || scans[3] == scans[0] || all < 9002 {
+		t.Errorf("scans %q, %d instances", scans, all)
+	}
+}
+
+// Callers are forgotten rather than refused where there are more than are remembered.
+func TestCallersAreForgottenRatherThanRefused(t *testing.T) {
+	d := requests(t, &journal{}, func(o *producer.RequestOptions) {
+		o.CallerRate, o.CallerBurst, o.MaxCallers, o.Now = 1, 1, 2, func() time.Time { return time.Unix(0, 0) }
+	})
+	var taken []string
+	for _, caller := range []string{"a", "b", "a", "c", "a", "c"} {
+		if _, err := d.Rescan(t.Context(), []byte(`{"instance_ids":["i-good0001"]}`), caller); err == nil {
+			taken = append(taken, caller)
+		}
+	}
+	if want := []string{"a", "b", "c", "a"}; !slices.Equal(taken, want) { // c is one too many: a and b are forgotten
+		t.Errorf("%q were taken, want %q", taken, want)
 	}
 }
