@@ -28,6 +28,7 @@ func (m *LaneJob) about() About  { return About{"lane.job", m.ScanID, m.Scope, 0
 func (m *InstancesListed) about() About {
 	return About{"instances.listed", m.ScanID, m.Scope, m.Rows.Len()}
 }
+
 func (m *InstancesClassified) about() About {
 	return About{"instances.classified", m.ScanID, m.Scope, m.Rows.Len()}
 }

@@ -156,7 +156,9 @@ func (p *Progress) pointTable(n int, in lang.Language) *report.TextTable {
 		}
 		moves := &mark.Moves
 		textTable.Rows = append(textTable.Rows, []report.Cell{
-			{Text: report.Moment(mark.At)}, {Text: in.Say(what)}, report.Figure(mark.Instances), report.Figure(mark.Open),
+			{Text: report.Moment(mark.At)},
+			{Text: in.Say(what)},
+			report.Figure(mark.Instances), report.Figure(mark.Open),
 			report.Figure(moves.Closed), report.Figure(moves.Came), report.Figure(moves.Went), report.Figure(moves.Opened),
 			right(signed(moves.OpenedByRules - moves.ClosedByRules)), right(signed(moves.OpenedByEvidence - moves.ClosedByEvidence)),
 		})

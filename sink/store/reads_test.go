@@ -139,9 +139,18 @@ func TestAnInstanceIsFoundWhereItIs(t *testing.T) {
 		account, region, id, os string
 		in                      ecs.Scope
 	}{
-		{"", "", "i-1", "debian 7", beijing}, {"prod", "", "i-1", "debian 7", beijing}, {"", "cn-hangzhou", "i-1", "debian 9", hangzhou}, {"test", "", "i-1", "debian 10", other},
-		{"test", "cn-hangzhou", "i-1", "debian 10", other}, {"", "", "i-2", "debian 8", beijing}, {"", "", "i-3", "debian 11", other},
-		{"", "cn-beijing", "i-3", "", ecs.Scope{}}, {"prod", "", "i-3", "", ecs.Scope{}}, {"", "", "i-4", "", ecs.Scope{}}, {"test", "cn-beijing", "i-1", "", ecs.Scope{}}, {"", "", "", "", ecs.Scope{}},
+		{"", "", "i-1", "debian 7", beijing},
+		{"prod", "", "i-1", "debian 7", beijing},
+		{"", "cn-hangzhou", "i-1", "debian 9", hangzhou},
+		{"test", "", "i-1", "debian 10", other},
+		{"test", "cn-hangzhou", "i-1", "debian 10", other},
+		{"", "", "i-2", "debian 8", beijing},
+		{"", "", "i-3", "debian 11", other},
+		{"", "cn-beijing", "i-3", "", ecs.Scope{}},
+		{"prod", "", "i-3", "", ecs.Scope{}},
+		{"", "", "i-4", "", ecs.Scope{}},
+		{"test", "cn-beijing", "i-1", "", ecs.Scope{}},
+		{"", "", "", "", ecs.Scope{}},
 	} {
 		facts, in, err := db.Found(c.account, c.region, c.id)
 		same, viewed := view.Facts(c.account, c.region, c.id)
