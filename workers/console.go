@@ -119,7 +119,7 @@ func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had e
 	}
 	console, err := c.cloud.ConsoleOutput(ctx, walk.Scope, hung.id)
 	if err != nil {
-		item, _ := c.failed(ctx, walk.Scope, err, "console logs are not read; verdicts do without them")
+		item, _ := c.failed(ctx, walk.Scope, err, "console logs")
 		item.Calls = 1
 		return item
 	}

@@ -167,9 +167,9 @@ func (a *asker) refuses(scope ecs.Scope) *event.EvidenceItem {
 }
 
 // failed says why there is no answer, and whether the question itself was refused:
-// then the scope is not asked again for a while, which is logged the first time, as
-// without says.
-func (a *asker) failed(ctx context.Context, scope ecs.Scope, err error, without string) (item event.EvidenceItem, refused bool) {
+// then the scope is not asked for evidence again for a while, which is logged the first
+// time.
+func (a *asker) failed(ctx context.Context, scope ecs.Scope, err error, evidence string) (item event.EvidenceItem, refused bool) {
 	item, refused = causeOf(err)
 	if ctx.Err() != nil {
 		return item, refused
@@ -184,7 +184,7 @@ func (a *asker) failed(ctx context.Context, scope ecs.Scope, err error, without 
 		a.denied = map[ecs.Scope]denial{}
 	}
 	if _, before := a.denied[scope]; !before {
-		a.log.InfoContext(ctx, without, "account", scope.Account, "region", scope.Region, "err", err)
+		a.log.InfoContext(ctx, "evidence may not be asked for; verdicts do without it", "evidence", evidence, "account", scope.Account, "region", scope.Region, "err", err)
 	}
 	a.denied[scope] = denial{item, a.now().Add(deniedFor)}
 	return item, true

@@ -134,7 +134,7 @@ func (q *beatLookup) ask(ctx context.Context, list []hung) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			item, _ := heartbeats.failed(ctx, q.page.Scope, err, "nobody is asked for heartbeats; verdicts do without them")
+			item, _ := heartbeats.failed(ctx, q.page.Scope, err, "heartbeats")
 			item.Calls = calls
 			q.without(chunk, item)
 			continue

@@ -274,7 +274,7 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 
 // failed says why there is no answer.
 func (q *platformLookup) failed(ctx context.Context, item event.EvidenceItem, err error) event.EvidenceItem {
-	why, refused := q.p.failed(ctx, q.scope, err, "the platform is not asked where it offers images; verdicts do without it")
+	why, refused := q.p.failed(ctx, q.scope, err, "where the platform offers images")
 	item.Cause, item.Mend = why.Cause, why.Mend
 	if e, ok := errors.AsType[*ecs.Error](err); ok && ctx.Err() == nil && !refused && (e.Class == ecs.Contradicted || e.Class == ecs.BadRequest) {
 		item.Asked = q.p.now() // the same question has the same answer: not before its day
