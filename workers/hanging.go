@@ -48,12 +48,10 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 // nothing that no row refers to, and nothing twice.
 func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
 	out := *page
-	var software event.Numbered[event.Installed]
-	var hardware event.Numbered[rules.Hardware]
-	var profiles event.Numbered[event.Profile]
+	var profiles event.Profiles
 	same := make([]int, len(page.Profiles)) // places in the new page, plus one, of profiles without what became known
 	number := func(had event.Profile, is event.Installed) int {
-		return profiles.Number(event.Profile{Software: software.Number(is), Hardware: hardware.Number(page.Hardware[had.Hardware])})
+		return profiles.Number(&is, &page.Hardware[had.Hardware])
 	}
 	out.Rows = page.Rows.WithProfiles(func(row event.RowHead) int {
 		had := page.Profiles[row.Profile]
@@ -67,7 +65,7 @@ func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) 
 		}
 		return same[row.Profile] - 1
 	})
-	out.Software, out.Hardware, out.Profiles = software.List, hardware.List, profiles.List
+	out.Software, out.Hardware, out.Profiles = profiles.Software.List, profiles.Hardware.List, profiles.Profiles.List
 	return &out
 }
 

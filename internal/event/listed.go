@@ -1,6 +1,7 @@
 package event
 
 import (
+	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -37,9 +38,7 @@ func Fits(instance *ecs.Instance) bool {
 
 // PageWriter puts instances into pages.
 type PageWriter struct {
-	software Numbered[Installed]
-	hardware Numbered[rules.Hardware]
-	profiles Numbered[Profile]
+	profiles Profiles
 	rows     *rowWriter
 }
 
@@ -66,12 +65,12 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	if instance.Guest != nil {
 		sw.Guest = *instance.Guest
 	}
-	profile := Profile{Software: w.software.Number(sw), Hardware: w.hardware.Number(instance.Hardware())}
+	hw := instance.Hardware()
 	started, _ := PackMinute(instance.StartTime)
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
-		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.Number(profile),
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.Number(&sw, &hw),
 	})
 }
 
@@ -80,20 +79,18 @@ func (w *PageWriter) Len() int { return w.rows.n }
 
 // Full says that the instances are to be put into a page before more come.
 func (w *PageWriter) Full() bool {
-	return w.rows.n >= MaxInstances || len(w.software.List) >= MaxSystems || w.rows.size() >= pageSize
+	return w.rows.n >= MaxInstances || len(w.profiles.Software.List) >= MaxSystems || w.rows.size() >= pageSize
 }
 
 // Put makes listed a page of the instances and begins anew.
 func (w *PageWriter) Put(listed *InstancesListed) {
 	listed.Rows = w.rows.rows()
-	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.software.List), slices.Clone(w.hardware.List), slices.Clone(w.profiles.List)
+	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.profiles.Software.List), slices.Clone(w.profiles.Hardware.List), slices.Clone(w.profiles.Profiles.List)
 	w.reset()
 	w.rows.reset()
 }
 
 func (w *PageWriter) reset() {
-	w.software.reset()
-	w.hardware.reset()
 	w.profiles.reset()
 }
 
@@ -132,29 +129,59 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	return out
 }
 
-// Numbered numbers the different values that it is shown: from 0, in the order in
-// which they are shown first.
-type Numbered[T comparable] struct {
-	List    []T // the values by their numbers
-	numbers map[T]int
+// Profiles are those of a page while it is put together: which software is on which
+// hardware, each different one once, numbered as they come.
+type Profiles struct {
+	Software numbered[Installed]
+	Hardware numbered[rules.Hardware]
+	Profiles numbered[Profile]
 }
 
-// Number returns the number of a value.
-func (n *Numbered[T]) Number(value T) int {
-	number, known := n.numbers[value]
-	if !known {
-		if n.numbers == nil {
-			n.numbers = map[T]int{}
-		}
-		number = len(n.List)
-		n.numbers[value] = number
-		n.List = append(n.List, value)
+// Number returns the number of the profile of software on hardware.
+func (p *Profiles) Number(software *Installed, hardware *rules.Hardware) int {
+	profile := Profile{
+		Software: p.Software.number(software, maphash.String(seed, software.ImageID)^maphash.String(seed, software.OSName)),
+		Hardware: p.Hardware.number(hardware, maphash.String(seed, hardware.InstanceType)),
 	}
-	return number
+	return p.Profiles.number(&profile, uint64(profile.Software)<<32|uint64(profile.Hardware))
 }
 
-func (n *Numbered[T]) reset() {
-	clear(n.numbers)
+func (p *Profiles) reset() {
+	p.Software.reset()
+	p.Hardware.reset()
+	p.Profiles.reset()
+}
+
+// seed is secret and of this process, so that nobody can choose what collides.
+var seed = maphash.MakeSeed()
+
+// numbered numbers the different values that it is shown, from 0.
+type numbered[T comparable] struct {
+	List   []T            // the values by their numbers
+	places map[uint64]int // in List, by the hash of a value or the next that was free
+}
+
+// number returns the number of a value, by a hash of what tells it from most others: to
+// hash every text of it would take a tenth of a page's way to the wire.
+func (n *numbered[T]) number(value *T, hash uint64) int {
+	for ; ; hash++ {
+		place, taken := n.places[hash]
+		if !taken {
+			if n.places == nil {
+				n.places = map[uint64]int{}
+			}
+			n.List = append(n.List, *value)
+			n.places[hash] = len(n.List) - 1
+			return len(n.List) - 1
+		}
+		if n.List[place] == *value {
+			return place
+		}
+	}
+}
+
+func (n *numbered[T]) reset() {
+	clear(n.places)
 	clear(n.List)
 	n.List = n.List[:0]
 }

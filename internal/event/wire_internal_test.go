@@ -164,18 +164,26 @@ func TestAPageIsFullOfBytes(t *testing.T) {
 	}
 }
 
-// Values keep their numbers however many there are, and begin anew with a page.
+// Values keep their numbers however many there are and whatever their hashes: of one
+// hash, of the last there is, and of hashes that follow each other. A page begins anew.
 func TestValuesAreNumberedOnce(t *testing.T) {
-	var n Numbered[string]
-	for range 2 {
+	for name, hash := range map[string]func(int) uint64{
+		"one hash":        func(int) uint64 { return 0 },
+		"the last hash":   func(int) uint64 { return math.MaxUint64 },
+		"hashes in a row": func(i int) uint64 { return uint64(i / 2) },
+		"other hashes":    func(i int) uint64 { return uint64(i) << 10 },
+	} {
+		var n numbered[int]
 		for range 2 {
-			for i := range 1500 {
-				if got := n.Number(fmt.Sprint("value-", i)); got != i {
-					t.Fatalf("value %d has the number %d", i, got)
+			for range 2 {
+				for i := range 700 {
+					if got := n.number(&i, hash(i)); got != i {
+						t.Fatalf("%s: value %d has the number %d", name, i, got)
+					}
 				}
 			}
+			n.reset()
 		}
-		n.reset()
 	}
 }
 

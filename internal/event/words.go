@@ -1,6 +1,9 @@
 package event
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Most strings of a page stand in it again and again: zones, states, names of
 // operating systems, keys of tags. Such a string, a word, is spelt out where it
@@ -16,18 +19,34 @@ type speller struct {
 	numbers map[string]int
 	words   []string
 	size    int // bytes that the words take, spelt out
+	// hints hold, by where a word lies in memory, the number that it is likely to
+	// have: whoever decoded the page gave equal words one place, so that most are
+	// found without a look at their text.
+	hints [512]uint16
 }
 
 // number returns the word's number, giving it one if there is one left: 0 is
 // none.
 func (s *speller) number(word string) int {
-	if n := s.numbers[word]; n != 0 || len(s.words) == maxWords {
+	hint := &s.hints[whereabouts(word)%uint64(len(s.hints))]
+	if n := int(*hint); n > 0 && n <= len(s.words) && s.words[n-1] == word {
 		return n
 	}
-	s.words = append(s.words, word)
-	s.size += len(word) + 2
-	s.numbers[word] = len(s.words)
-	return len(s.words)
+	n := s.numbers[word]
+	if n == 0 && len(s.words) < maxWords {
+		s.words = append(s.words, word)
+		s.size += len(word) + 2
+		n = len(s.words)
+		s.numbers[word] = n
+	}
+	*hint = uint16(n)
+	return n
+}
+
+// whereabouts is a number made of the place of a text in memory. It is a hint alone:
+// equal texts may lie in several places.
+func whereabouts(text string) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(text)))) * 0x9E3779B97F4A7C15 >> 32
 }
 
 var spellers = sync.Pool{New: func() any { return &speller{numbers: map[string]int{}} }}
