@@ -238,7 +238,7 @@ func (r *pageReader) fail() { r.place = r.size + 1 }
 
 // space passes over white space.
 func (r *pageReader) space() {
-	for {
+	for r.text[r.place] <= ' ' {
 		switch r.text[r.place] {
 		case ' ', '\n', '\t', '\r':
 			r.place++
@@ -376,10 +376,14 @@ func (r *pageReader) own() string {
 // once: it is copied only where it is new. Equal strings that lie in one place are also
 // what makes writing the page cheap.
 func (r *pageReader) word() string {
-	text := r.value()
+	text := r.unchecked()
 	recent := &r.recent[recentPlace(text)]
 	if *recent == string(text) {
 		return *recent
+	}
+	if !utf8.Valid(text) {
+		r.fail()
+		return ""
 	}
 	word, known := r.words[string(text)]
 	if !known {
@@ -405,15 +409,20 @@ func recentPlace(text []byte) uint32 {
 
 // value reads a string, or null. The memory of the answer is used again: it must be copied.
 func (r *pageReader) value() []byte {
-	if r.literal("null") {
-		return nil
-	}
-	text := r.quoted()
+	text := r.unchecked()
 	if !utf8.Valid(text) {
 		r.fail()
 		return nil
 	}
 	return text
+}
+
+// unchecked reads a string whose UTF-8 its caller checks, or null.
+func (r *pageReader) unchecked() []byte {
+	if r.text[r.place] != '"' && r.literal("null") {
+		return nil
+	}
+	return r.quoted()
 }
 
 // boolean reads a boolean that is one.
@@ -439,12 +448,18 @@ func (r *pageReader) whole() int32 {
 // number reads a number.
 func (r *pageReader) number() jsontext.Value {
 	from := r.place
+	for r.text[r.place]-'0' <= 9 {
+		r.place++
+	}
+	// Most are of digits alone, which takes no look at the grammar.
+	if r.place > from && r.text[from] != '0' && !strings.ContainsRune(".eE", rune(r.text[r.place])) {
+		return r.text[from:r.place]
+	}
 	for strings.IndexByte("+-.0123456789eE", r.text[r.place]) >= 0 {
 		r.place++
 	}
 	number := jsontext.Value(r.text[from:r.place])
-	// Most are of digits alone, which takes no look at the grammar.
-	if plain := len(number) > 0 && number[0] > '0' && !bytes.ContainsAny(number, "+-.eE"); !plain && !number.IsValid() {
+	if !number.IsValid() {
 		r.fail()
 	}
 	return number
