@@ -36,8 +36,7 @@ type pageReader struct {
 	machine machine
 	tags    []ecs.Tag         // every tag of the page
 	texts   strings.Builder   // texts that hardly any two instances share, in one piece
-	words   map[string]string // texts that many do, of the pages before, too
-	recent  [1024]string      // words that were read last, where recentPlace says
+	words   [mostWords]string // texts that many do, of the pages before, too, where wordPlace says
 	last    [64]known         // members of the last instance
 	lastTag [2]known          // members of the last tag
 }
@@ -51,10 +50,10 @@ type machine struct {
 const (
 	padding   = 16
 	deepest   = 64   // lists and objects within each other; unmarshal takes more
-	mostWords = 1024 // that are remembered from page to page
+	mostWords = 4096 // that are remembered from page to page
 )
 
-var pageReaders = sync.Pool{New: func() any { return &pageReader{words: map[string]string{}} }}
+var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
 
 // readPage reads an answer; false means that something was out of the ordinary.
 func readPage(body []byte, region string) (*listing, bool) {
@@ -377,34 +376,25 @@ func (r *pageReader) own() string {
 // what makes writing the page cheap.
 func (r *pageReader) word() string {
 	text := r.unchecked()
-	recent := &r.recent[recentPlace(text)]
-	if *recent == string(text) {
-		return *recent
-	}
-	if !utf8.Valid(text) {
-		r.fail()
-		return ""
-	}
-	word, known := r.words[string(text)]
-	if !known {
-		if len(r.words) == mostWords {
-			clear(r.words)
+	word := &r.words[wordPlace(text)]
+	if *word != string(text) {
+		if !utf8.Valid(text) {
+			r.fail()
+			return ""
 		}
-		word = string(text)
-		r.words[word] = word
+		*word = string(text)
 	}
-	*recent = word
-	return word
+	return *word
 }
 
-// recentPlace is where a word is kept that was read last: words differ in their last
-// bytes most. Looking there first saves most of the look-ups, a twentieth of a scan.
-func recentPlace(text []byte) uint32 {
+// wordPlace is where a word is remembered, in the place of another one that was there:
+// words differ most at their ends.
+func wordPlace(text []byte) uint32 {
 	place := uint32(len(text))
-	for _, c := range text[max(0, len(text)-6):] {
-		place = place*31 + uint32(c)
+	for _, c := range text[max(0, len(text)-8):] {
+		place = place*33 + uint32(c)
 	}
-	return place % 1024
+	return place % mostWords
 }
 
 // value reads a string, or null. The memory of the answer is used again: it must be copied.

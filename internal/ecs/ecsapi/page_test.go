@@ -225,7 +225,7 @@ func TestDecodePageKeepsNothingOfTheBuffer(t *testing.T) {
 
 // The reader of a page reads others behind it, and the page stays what it was.
 func TestAPageStaysWhatItWasWhileOthersAreRead(t *testing.T) {
-	r := &pageReader{words: map[string]string{}}
+	r := new(pageReader)
 	pages := map[string]*listing{}
 	for range 3 {
 		for _, n := range []int{7, 9, 12, 2} {
@@ -248,7 +248,7 @@ func TestAPageStaysWhatItWasWhileOthersAreRead(t *testing.T) {
 func TestDecodePageAllocations(t *testing.T) {
 	body := bigPage(100, "token")
 	buf := append(make([]byte, 0, len(body)+padding), body...)
-	r := &pageReader{words: map[string]string{}}
+	r := new(pageReader)
 	for range 10 {
 		if _, ok := r.page(buf, "cn-hangzhou"); !ok {
 			t.Fatal("the full page surprised the page reader")
