@@ -141,10 +141,11 @@ type Bus struct {
 	whenMade []*madeHook
 	created  map[string]int64 // stream name -> unix nanoseconds of its creation
 
-	queues  sync.Map // kind of message -> *queue
-	denials denials
-	lives   lives
-	onBury  func(stream string)
+	payloads sync.Pool // *[]byte that messages are encoded into
+	queues   sync.Map  // kind of message -> *queue
+	denials  denials
+	lives    lives
+	onBury   func(stream string)
 }
 
 // OnDead makes f hear of every message that this process dead-letters. It is
@@ -370,10 +371,18 @@ func (b *Bus) Connected() bool { return b.nc != nil && b.nc.IsConnected() && !b.
 // Outages and full streams are waited out until ctx ends; a repeat within the
 // stream's duplicate window is stored once.
 func (b *Bus) Publish(ctx context.Context, message event.Message) error {
-	payload, err := event.Encode(message)
+	buf, ok := b.payloads.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer b.payloads.Put(buf)
+	// The connection copies what it is given before it returns, also where it
+	// is down and keeps it for later.
+	payload, err := event.Append((*buf)[:0], message)
 	if err != nil {
 		return err
 	}
+	*buf = payload
 	subject, id := event.Route(message)
 	ctx, span := b.traceSend(ctx, message, subject, id)
 	err = b.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}, id)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"strings"
 	"testing"
@@ -187,10 +188,25 @@ func TestValuesAreNumberedOnce(t *testing.T) {
 	}
 }
 
-// Words have one number each as long as there are any.
+// Words have one number each as long as there are any, and words of one hash are
+// told apart.
 func TestWordsHaveOneNumberEach(t *testing.T) {
 	s := spellers.Get().(*speller)
 	defer s.release()
+	byHash := map[uint64]string{}
+	for i := 0; ; i++ {
+		word := fmt.Sprint("word-", i)
+		h := maphash.String(seed, word)
+		key := h%slots | h>>48<<16
+		if other, ok := byHash[key]; ok {
+			if a, b := s.number(other), s.number(word); a != 1 || b != 2 {
+				t.Errorf("%q and %q of one hash have the numbers %d and %d", other, word, a, b)
+			}
+			break
+		}
+		byHash[key] = word
+	}
+	s.reset()
 	for range 2 {
 		for i := range maxWords + 10 {
 			want := i + 1

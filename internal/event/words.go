@@ -1,6 +1,7 @@
 package event
 
 import (
+	"hash/maphash"
 	"sync"
 	"unsafe"
 )
@@ -12,58 +13,72 @@ import (
 // number. A page of 100 instances with six tags each is 17 KB that way instead
 // of 33, one of 500 67 KB.
 
-const maxWords = 1024
+const (
+	maxWords = 1024
+	slots    = 2 * maxWords
+	places   = 512
+)
 
 // speller numbers the words of the message that is written.
 type speller struct {
-	numbers map[string]int
-	words   []string
-	size    int // bytes that the words take, spelt out
-	// hints hold, by where a word lies in memory, the number that it is likely to
-	// have: whoever decoded the page gave equal words one place, so that most are
-	// found without a look at their text.
-	hints [512]uint16
+	slots [slots]wordSlot // open addressing
+	// places holds, by where a string lies in memory, the number of the word it
+	// is. Whoever decoded the page gave equal words the same place, so that most
+	// are found without a look at their text.
+	places [places]uint16
+	words  []string
+	size   int // bytes that the words take, spelt out
 }
+
+// wordSlot holds the number of a word, 0 for none, and enough of its hash that
+// the text of another word is hardly ever looked at.
+type wordSlot struct{ number, tag uint16 }
 
 // number returns the word's number, giving it one if there is one left: 0 is
 // none.
 func (s *speller) number(word string) int {
-	hint := &s.hints[whereabouts(word)%uint64(len(s.hints))]
-	if n := int(*hint); n > 0 && n <= len(s.words) && s.words[n-1] == word {
-		return n
+	// Only a hint of where to look: == decides, and is quick for the same place.
+	place := &s.places[uint64(uintptr(unsafe.Pointer(unsafe.StringData(word))))*0x9E3779B97F4A7C15>>(64-9)]
+	if n := *place; n != 0 && s.words[n-1] == word {
+		return int(n)
 	}
-	n := s.numbers[word]
-	if n == 0 && len(s.words) < maxWords {
-		s.words = append(s.words, word)
-		s.size += len(word) + 2
-		n = len(s.words)
-		s.numbers[word] = n
+	h := maphash.String(seed, word)
+	at, tag := h%slots, uint16(h>>48)
+	for ; s.slots[at].number != 0; at = (at + 1) % slots {
+		if is := s.slots[at]; is.tag == tag && s.words[is.number-1] == word {
+			*place = is.number
+			return int(is.number)
+		}
 	}
-	*hint = uint16(n)
-	return n
+	if len(s.words) == maxWords {
+		return 0
+	}
+	s.words = append(s.words, word)
+	s.size += len(word) + 2
+	n := uint16(len(s.words))
+	s.slots[at], *place = wordSlot{n, tag}, n
+	return int(n)
 }
 
-// whereabouts is a number made of the place of a text in memory. It is a hint alone:
-// equal texts may lie in several places.
-func whereabouts(text string) uint64 {
-	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(text)))) * 0x9E3779B97F4A7C15 >> 32
-}
-
-var spellers = sync.Pool{New: func() any { return &speller{numbers: map[string]int{}} }}
+var spellers = sync.Pool{New: func() any {
+	return &speller{words: make([]string, 0, maxWords)}
+}}
 
 func newWriter(b []byte) *writer { return &writer{b: b, speller: spellers.Get().(*speller)} }
 
 // release gives the speller back.
 func (s *speller) release() {
-	s.reset()
+	if len(s.words) > 0 {
+		s.reset()
+	}
 	spellers.Put(s)
 }
 
 // reset begins anew; the speller holds no string of the message any more.
 func (s *speller) reset() {
-	clear(s.numbers)
 	clear(s.words)
 	s.words, s.size = s.words[:0], 0
+	s.slots, s.places = [slots]wordSlot{}, [places]uint16{}
 }
 
 // spelt are the words of the message that is read.
