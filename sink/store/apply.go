@@ -183,6 +183,8 @@ type applier struct {
 	questions []Question
 	reader    *factsReader
 	row       []byte // the encoding of the current row
+	buf       []byte
+	batch     []candidate
 	in        event.RowReader
 
 	software, hardware, profiles []uint32 // the store's numbers for those of the current page, by their place in it

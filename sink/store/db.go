@@ -117,6 +117,7 @@ type DB struct {
 	pruned  time.Time // when evidence that no image needs any more was last removed
 	seed    maphash.Seed
 	dict    *format.Dict
+	codec   *format.RowCodec
 	profs   *profiles
 	classes *classes
 	scopes  map[ecs.Scope]*scope

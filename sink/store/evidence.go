@@ -42,17 +42,6 @@ func readEvidence(value []byte) (is StoredEvidence, err error) {
 	return is, nil
 }
 
-// evidenceOf is what is kept of one thing that evidence was asked for, the zero value
-// where nothing is.
-func evidenceOf(tx *bbolt.Tx, key ecs.Scope, source, id string) (is StoredEvidence, kept bool, err error) {
-	value := tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...))
-	if value == nil {
-		return is, false, nil
-	}
-	is, err = readEvidence(value)
-	return is, true, err
-}
-
 const (
 	// evidenceLife is how long evidence that nobody needs any more is kept.
 	evidenceLife = 45 * 24 * time.Hour
@@ -81,29 +70,35 @@ func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
 		a.out.Invalid++
 		return nil
 	}
+	bucket := a.tx.Bucket(bucketEvidence)
+	prefix := evidencePrefix(evidence.Scope, evidence.Source)
 	for i := range evidence.Items {
 		item := &evidence.Items[i]
 		if !item.Console.Sound() || !item.Template.Sound() || item.Unlisted < 0 || !usable(item.ID) || len(item.Types) > maxEvidenceText || len(item.Cause) > maxEvidenceText || len(item.Mend) > maxEvidenceText || len(item.Image) > maxID {
 			a.out.Invalid++
 			continue
 		}
-		if err := a.keepEvidence(evidence, item); err != nil {
+		if err := a.keepEvidence(bucket, append(bytes.Clone(prefix), item.ID...), evidence, item); err != nil {
 			return fmt.Errorf("evidence of %s in %s: %w", item.ID, evidence.Scope, err)
 		}
 	}
-	return a.pruneEvidence(a.tx.Bucket(bucketEvidence))
+	return a.pruneEvidence(bucket)
 }
 
-func (a *applier) keepEvidence(evidence *event.EvidenceRead, item *event.EvidenceItem) error {
-	had, kept, err := evidenceOf(a.tx, evidence.Scope, evidence.Source, item.ID)
-	if err != nil {
-		return err
+func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event.EvidenceRead, item *event.EvidenceItem) error {
+	var had StoredEvidence
+	value := bucket.Get(key)
+	if value != nil {
+		var err error
+		if had, err = readEvidence(value); err != nil {
+			return err
+		}
 	}
 	is := had
 	switch {
 	case !item.Kept && !evidence.At.Before(had.Seen):
 		is.EvidenceItem = *item
-	case !kept:
+	case value == nil:
 		return nil // kept by a store that this one is not
 	}
 	is.ID, is.Kept, is.Seen, is.Calls = "", false, had.Seen, had.Calls
@@ -113,7 +108,7 @@ func (a *applier) keepEvidence(evidence *event.EvidenceRead, item *event.Evidenc
 	if item.Calls > 0 && evidence.At.After(had.Tried) {
 		is.Calls, is.Tried = item.Calls, evidence.At.UTC()
 	}
-	return a.tx.Bucket(bucketEvidence).Put(append(evidencePrefix(evidence.Scope, evidence.Source), item.ID...), is.value())
+	return bucket.Put(key, is.value())
 }
 
 // pruneEvidence forgets, once a day, evidence that nobody needed and moves that
@@ -153,14 +148,18 @@ func neededLast(key, value []byte) (time.Time, time.Duration, error) {
 func (db *DB) Evidence(scope ecs.Scope, source string, ids []string) (map[string]StoredEvidence, error) {
 	out := map[string]StoredEvidence{}
 	err := db.view(func(tx *bbolt.Tx) error {
+		b, prefix := tx.Bucket(bucketEvidence), evidencePrefix(scope, source)
 		for _, id := range ids {
-			is, kept, err := evidenceOf(tx, scope, source, id)
+			value := b.Get(append(bytes.Clone(prefix), id...))
+			if value == nil {
+				continue
+			}
+			is, err := readEvidence(value)
 			if err != nil {
 				return err
 			}
-			if is.ID = id; kept {
-				out[id] = is
-			}
+			is.ID = id
+			out[id] = is
 		}
 		return nil
 	})
@@ -191,15 +190,16 @@ func (r *reading) guestEvidence(key ecs.Scope, id string, now time.Time) ([]reco
 	out := []record.GuestEvidence{}
 	err = r.view(func(tx *bbolt.Tx) error {
 		for _, source := range guestSources {
-			is, kept, err := evidenceOf(tx, key, source, id)
-			if err != nil {
-				return err
-			}
-			if !kept {
+			value := tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...))
+			if value == nil {
 				if source == event.EvidenceProbe && facts.Guest.Answered() {
 					out = append(out, record.GuestEvidence{Source: source, Cause: "the machine answered, but this store was not told when"})
 				}
 				continue
+			}
+			is, err := readEvidence(value)
+			if err != nil {
+				return err
 			}
 			told := is.guest(source, now)
 			if source == event.EvidenceProbe {

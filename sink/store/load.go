@@ -22,6 +22,7 @@ func (db *DB) reload() error {
 		db.profs.retire()
 	}
 	db.dict, db.profs, db.classes = format.NewDict(), newProfiles(db.seed), newClasses()
+	db.codec = &format.RowCodec{Dict: db.dict}
 	db.scopes, db.byNo, db.running = map[ecs.Scope]*scope{}, map[uint32]*scope{}, map[string]*scans.Scan{}
 	db.places = newWhereabouts()
 	err := db.bolt.View(func(tx *bbolt.Tx) error {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -77,14 +76,21 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Today == nil {
 		o.Today = func() string { return time.Now().UTC().Format(time.DateOnly) }
 	}
-	o.LockWait = cmp.Or(o.LockWait, time.Second)
-	o.HistoryPerInstance = cmp.Or(o.HistoryPerInstance, DefaultHistoryPerInstance)
-	o.KeepScans = cmp.Or(o.KeepScans, DefaultKeepScans)
-	o.GoneRetention = cmp.Or(o.GoneRetention, DefaultGoneRetention)
-	o.TxRows = cmp.Or(o.TxRows, 50_000)
-	o.TellRows = cmp.Or(o.TellRows, 1000)
-	o.IndexRows = cmp.Or(o.IndexRows, 4_000_000)
+	def(&o.LockWait, time.Second)
+	def(&o.HistoryPerInstance, DefaultHistoryPerInstance)
+	def(&o.KeepScans, DefaultKeepScans)
+	def(&o.GoneRetention, DefaultGoneRetention)
+	def(&o.TxRows, 50_000)
+	def(&o.TellRows, 1000)
+	def(&o.IndexRows, 4_000_000)
 	return o, nil
+}
+
+func def[T comparable](value *T, d T) {
+	var zero T
+	if *value == zero {
+		*value = d
+	}
 }
 
 const (

@@ -188,11 +188,11 @@ func (a *applier) onClass(f *rules.Facts, class string) bool {
 // judgeSilence tells a guest that does not answer any more, or whose console log
 // shows that it did not start, from one that was never heard of or not asked for.
 func (a *applier) judgeSilence(key ecs.Scope, move *record.Move) error {
-	beat, _, err := evidenceOf(a.tx, key, event.EvidenceHeartbeat, move.InstanceID)
+	beat, err := a.evidenceOf(key, event.EvidenceHeartbeat, move.InstanceID)
 	if err != nil {
 		return err
 	}
-	log, _, err := evidenceOf(a.tx, key, event.EvidenceConsole, move.InstanceID)
+	log, err := a.evidenceOf(key, event.EvidenceConsole, move.InstanceID)
 	if err != nil {
 		return err
 	}
@@ -224,6 +224,14 @@ const (
 	consolePanic = "panic"
 	consoleStuck = "stuck"
 )
+
+// evidenceOf is what is kept of one instance, the zero value where nothing is.
+func (a *applier) evidenceOf(key ecs.Scope, source, id string) (item StoredEvidence, err error) {
+	if v := a.tx.Bucket(bucketEvidence).Get(append(evidencePrefix(key, source), id...)); v != nil {
+		item, err = readEvidence(v)
+	}
+	return item, err
+}
 
 // clockOff is how far clocks may be apart.
 const clockOff = 5 * time.Minute

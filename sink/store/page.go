@@ -92,24 +92,17 @@ func (p *pager) rows() error {
 	}
 	sec := &p.db.sec
 	sec.Reset(p.m.ScanID, p.order)
-	in := &p.in
-	in.Reset(p.m.Rows)
-	for in.Next() {
-		if !usable(in.ID) || in.Profile >= len(p.profiles) {
-			p.out.Invalid++
-			p.refuse(in)
-			continue
-		}
+	p.encode()
+	for i := range p.batch {
+		candidate := &p.batch[i]
+		p.row = p.buf[candidate.from:candidate.to]
 		p.out.Rows++
-		p.row = format.AppendRow(p.row[:0], p.db.dict, in, p.profiles[in.Profile])
-		candidate := candidate{of: in.Profile, profile: p.profiles[in.Profile]}
-		candidate.h, candidate.content = p.ix.hashes(p.row)
-		ordinal, err := p.instance(&candidate)
+		ordinal, err := p.instance(candidate)
 		if err != nil {
-			return fmt.Errorf("instance %.64q in %s: %w", in.ID, p.sc.key, err)
+			return fmt.Errorf("instance %.64q in %s: %w", format.RowID(p.row), p.sc.key, err)
 		}
 		p.tally.Stored++
-		p.tally.IDs += event.IDSum(in.ID)
+		p.tally.IDs += candidate.id
 		if p.pr != nil && p.pr.SeenNow.Add(int(ordinal)) {
 			p.pr.Instances++
 		}
@@ -143,11 +136,15 @@ func (p *pager) settle(rowsAt int) {
 // pendingBit marks an offset that settle has not turned into its final one yet.
 const pendingBit = 1 << 31
 
-// candidate is the row of the page that is at hand.
+// candidate is a row of the page, encoded and looked up in the index.
 type candidate struct {
+	from, to   int    // where the encoding begins and ends in the applier's buffer
 	of         int    // index of its profile in the message
 	profile    uint32 // number of that profile in the store
+	found      bool   // the index knows the instance
+	ordinal    uint32 // by which the index knows it
 	h, content uint64 // hashes of the id and of the whole row; see index.hashes
+	id         uint64 // event.IDSum of the id
 }
 
 // refuse notes why the current row of the reader cannot be stored: what is dropped
@@ -163,11 +160,42 @@ func (p *pager) refuse(in *event.RowReader) {
 	}
 }
 
+// encode encodes the rows of the page, then looks all of them up in the index. The
+// lookups follow each other with nothing between them, because the processor then
+// waits for many of their accesses to memory at once.
+func (p *pager) encode() {
+	p.buf, p.batch = p.buf[:0], p.batch[:0]
+	in := &p.in
+	in.Reset(p.m.Rows)
+	p.db.codec.Page(len(in.Words))
+	for in.Next() {
+		if !usable(in.ID) || in.Profile >= len(p.profiles) {
+			p.out.Invalid++
+			p.refuse(in)
+			continue
+		}
+		c := candidate{from: len(p.buf), of: in.Profile, profile: p.profiles[in.Profile], id: event.IDSum(in.ID)}
+		p.buf = p.db.codec.Append(p.buf, in, c.profile)
+		c.to = len(p.buf)
+		c.h, c.content = p.ix.hashes(p.buf[c.from:c.to])
+		p.batch = append(p.batch, c)
+	}
+	for i := range p.batch {
+		c := &p.batch[i]
+		c.ordinal, c.found = p.ix.find(c.h)
+		if !c.found {
+			p.db.places.put(c.h, p.sc.no)
+		}
+	}
+}
+
 // instance applies one row and returns its ordinal.
 func (p *pager) instance(candidate *candidate) (uint32, error) {
-	ordinal, found := p.ix.find(candidate.h)
+	ordinal, found := candidate.ordinal, candidate.found
+	if !found { // a page may hold the same instance twice: the first of them has added it meanwhile
+		ordinal, found = p.ix.find(candidate.h)
+	}
 	if !found {
-		p.db.places.put(candidate.h, p.sc.no)
 		return p.first(candidate)
 	}
 	switch had := p.ix.at[ordinal].order; {

@@ -179,19 +179,25 @@ func (db *DB) Preview(ctx context.Context, classifier Classifier, limit int) (*P
 	err := db.view(func(tx *bbolt.Tx) error {
 		grader := db.regrade(tx, db.judge.Load(), judge)
 		grader.limit = limit
-		err := grader.run(ctx)
-		for pair, n := range grader.moves {
-			was, is := db.classes.at(pair[0]), grader.is.at(pair[1])
-			if verdictMoved(db.meta.Targets, judge.targets, was, is) {
-				out.Changed += n
+		grader.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
+			if !verdictMoved(db.meta.Targets, judge.targets, db.classes.at(was), grader.is.at(is)) {
+				return nil
 			}
+			out.Changed++
 			for t, target := range judge.targets {
-				if o := slices.Index(db.meta.Targets, target); o >= 0 && was.Level(o) != is.Level(t) {
-					out.Moves[ChangeKey{target, was.Level(o).String(), is.Level(t).String()}] += n
+				if o := slices.Index(db.meta.Targets, target); o >= 0 {
+					if from, to := db.classes.at(was).Level(o), grader.is.at(is).Level(t); from != to {
+						out.Moves[ChangeKey{target, from.String(), to.String()}]++
+					}
 				}
 			}
+			if before != nil {
+				out.Examples = append(out.Examples, Change{Before: before, After: after, Cause: "ruleset"})
+			}
+			return nil
 		}
-		out.Instances, out.Examples = grader.instances, grader.examples
+		err := grader.run(ctx)
+		out.Instances = grader.instances
 		return err
 	})
 	if err != nil {
@@ -210,15 +216,17 @@ type grader struct {
 	own       []uint32          // by profile: its class by the new rule set
 	facts     *factsReader
 	instances int
-	limit     int // how many examples to make at most
-	examples  []Change
+	limit     int // how many records to make at most; -1: all
+	// changed is called for every instance, gone ones apart, whose class differs.
+	// before and after are nil where no verdict differs, and beyond the limit.
+	changed func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error
 	// waived is called with the class of every instance that a waiver may concern.
 	waived func(sc *scope, id []byte, own, class uint32) error
 }
 
 func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
 	return &grader{
-		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)),
+		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)), limit: -1,
 		facts: db.profs.now().reader(),
 	}
 }
@@ -268,7 +276,7 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	if there {
 		g.instances++
 	}
-	if !g.j.waivers && ix.class == nil && (!there || g.limit == 0 || oldClass.Alike(g.is.at(is))) {
+	if !g.j.waivers && ix.class == nil && (!there || g.changed == nil || oldClass.Alike(g.is.at(is))) {
 		if there {
 			g.moves[[2]uint32{was, is}]++
 		}
@@ -294,12 +302,17 @@ func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 		return nil
 	}
 	g.moves[[2]uint32{was, is}]++
-	if g.limit > 0 && verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, g.is.at(is)) {
+	newClass := g.is.at(is)
+	if g.changed == nil || oldClass.Alike(newClass) {
+		return nil
+	}
+	var before, after *record.Record
+	if g.limit != 0 && verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, newClass) {
 		g.limit--
 		st := format.Stamp{Order: ix.at[ordinal].order, Scan: ix.names[ix.at[ordinal].scan]}
-		g.examples = append(g.examples, Change{Before: g.before(sc, &row, &facts, oldClass, st), After: g.j.render(&sc.scopeValue, &row, &facts, st), Cause: "ruleset"})
+		before, after = g.before(sc, &row, &facts, oldClass, st), g.j.render(&sc.scopeValue, &row, &facts, st)
 	}
-	return nil
+	return g.changed(sc, format.RowID(enc), was, is, before, after)
 }
 
 // before is the record as it was judged.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
 )
@@ -92,14 +94,7 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 	put := func(id string, is StoredEvidence) error {
 		return bucket.Put(append(bytes.Clone(prefix), id...), is.value())
 	}
-	drop := func(ids ...string) error {
-		for _, id := range ids {
-			if err := bucket.Delete(append(bytes.Clone(prefix), id...)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	drop := func(id string) error { return bucket.Delete(append(bytes.Clone(prefix), id...)) }
 	for id, is := range had {
 		if image, earlier := strings.CutPrefix(id, event.EarlierPrefix); earlier {
 			if _, newer := had[image]; !newer {
@@ -110,7 +105,7 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 			continue
 		}
 		if images[id] == nil && is.Fleet == "" { // told once that there is none
-			if err := drop(id, event.EarlierPrefix+id); err != nil {
+			if err := dropBoth(bucket, drop, id); err != nil {
 				return err
 			}
 			continue
@@ -133,4 +128,11 @@ func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.I
 		}
 	}
 	return nil
+}
+
+func dropBoth(b *bbolt.Bucket, drop func(string) error, id string) error {
+	if err := drop(id); err != nil {
+		return err
+	}
+	return drop(event.EarlierPrefix + id)
 }

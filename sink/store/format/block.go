@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
 )
 
 // MaxBlock is the number of rows in a block: enough that the keys and pages of
@@ -44,15 +43,25 @@ func BlockRows(v []byte, into [][]byte) ([][]byte, error) {
 
 // FindRow returns the row with the id and its place in the block, or nil.
 func FindRow(v, id []byte) ([]byte, int, error) {
-	rows, err := BlockRows(v, make([][]byte, 0, MaxBlock))
+	body, err := Unseal("block", v)
 	if err != nil {
 		return nil, 0, err
 	}
-	i, found := slices.BinarySearchFunc(rows, id, func(row, id []byte) int { return bytes.Compare(RowID(row), id) })
-	if !found {
-		return nil, 0, nil
+	decoder := dec{b: body}
+	n := decoder.count(2)
+	for i := range n {
+		row := decoder.bytes()
+		if decoder.bad {
+			return nil, 0, fmt.Errorf("%w: block has another shape", ErrCorrupt)
+		}
+		switch bytes.Compare(RowID(row), id) {
+		case 0:
+			return row, i, nil
+		case 1:
+			return nil, 0, nil
+		}
 	}
-	return rows[i], i, nil
+	return nil, 0, nil
 }
 
 // Stamp is when and by which scan a row was last observed.

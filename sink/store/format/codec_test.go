@@ -426,10 +426,12 @@ func testRows() []event.Row {
 
 // encode makes rows of rows, the profile of each its place.
 func encode(dict *format.Dict, rows []event.Row) [][]byte {
+	codec := format.RowCodec{Dict: dict}
 	in := event.RowsOf(rows).Reader(nil)
+	codec.Page(len(in.Words))
 	var out [][]byte
 	for in.Next() {
-		out = append(out, format.AppendRow(nil, dict, in, uint32(len(out))))
+		out = append(out, codec.Append(nil, in, uint32(len(out))))
 	}
 	return out
 }

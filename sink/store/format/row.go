@@ -8,19 +8,52 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 )
 
-// AppendRow appends the row at which in stands: id, name and profile, which readers
-// ask for most, then the rest. In a page a row refers to its words (zones, states,
-// tags) by their numbers in that page; in the store it refers to them by their numbers
-// in dict. Equal rows have equal bytes, so that comparing the hashes of two tells
-// whether a row changed.
-func AppendRow(b []byte, dict *Dict, in *event.RowReader, profile uint32) []byte {
+// RowCodec encodes the rows of pages as the store keeps them. In a page a row refers
+// to its words (zones, states, tags) by their numbers in that page; in the store it
+// refers to them by their numbers in Dict. Which number of the store a word has is
+// looked up once for each page, however many of its rows have the word.
+type RowCodec struct {
+	Dict  *Dict
+	words []pageWord // of the page at hand; number 1 of the page is at index 0
+}
+
+// pageWord is what is known of a word of the page at hand. Its fields hold numbers
+// of Dict plus 2, so that 0 says that the word was not looked up yet, and
+// notNumbered that Dict has no number for it.
+type pageWord struct {
+	word  uint32 // as a word
+	key   uint32 // the tag key as whose value it was looked up last
+	value uint32 // as a value of that key: values are numbered for each key
+}
+
+// notNumbered stands for a word that has no number, because Dict is full or does not
+// number it: rows have it in full.
+const notNumbered = 1
+
+// numbered is what a pageWord holds of what Dict answered.
+func numbered(n uint32, ok bool) uint32 {
+	if !ok {
+		return notNumbered
+	}
+	return n + 2
+}
+
+// Page begins a page with n words: what was looked up for the page before is
+// forgotten.
+func (c *RowCodec) Page(n int) {
+	c.words = slices.Grow(c.words[:0], n)[:n]
+	clear(c.words)
+}
+
+// Append appends the row at which in stands: id, name and profile, which readers ask
+// for most, then the rest. Equal rows have equal bytes, so that comparing the hashes
+// of two tells whether a row changed.
+func (c *RowCodec) Append(b []byte, in *event.RowReader, profile uint32) []byte {
 	b = AppendString(b, in.ID)
 	b = AppendString(b, in.Name)
 	b = binary.AppendUvarint(b, uint64(profile))
 	for _, w := range [...]event.Word{in.Zone, in.Status, in.NetworkType} {
-		text := in.String(w)
-		n, numbered := dict.Word(text)
-		b = appendWord(b, n, numbered, text)
+		b = appendNumbered(b, c.word(in, w), in, w)
 	}
 	b = binary.AppendUvarint(b, in.Created)
 	if in.Created == 0 {
@@ -30,25 +63,49 @@ func AppendRow(b []byte, dict *Dict, in *event.RowReader, profile uint32) []byte
 	b = binary.AppendVarint(b, int64(in.MemoryMiB))
 	b = binary.AppendUvarint(b, uint64(len(in.Tags)))
 	for i := range in.Tags {
-		text, value := in.String(in.Tags[i].Key), in.String(in.Tags[i].Value)
-		key, numbered := dict.Word(text)
-		b = appendWord(b, key, numbered, text)
-		var n uint32
-		if numbered { // a value of a key without a number has none itself
-			n, numbered = dict.Value(key, value)
-		}
-		b = appendWord(b, n, numbered, value)
+		tagWords := &in.Tags[i]
+		key := c.word(in, tagWords.Key)
+		b = appendNumbered(b, key, in, tagWords.Key)
+		b = appendNumbered(b, c.value(in, key, tagWords.Value), in, tagWords.Value)
 	}
 	return b
 }
 
-// appendWord appends a word as its number in the dictionary plus 1, or, where it has
-// none, as 0 and the word in full.
-func appendWord(b []byte, n uint32, numbered bool, text string) []byte {
-	if !numbered {
-		return AppendString(append(b, 0), text)
+// appendNumbered appends a word as its number in Dict plus 1, or, where it has none,
+// as 0 and the word in full. n is what numbered returned.
+func appendNumbered(b []byte, n uint32, in *event.RowReader, w event.Word) []byte {
+	if n == notNumbered {
+		return AppendString(append(b, 0), in.String(w))
 	}
-	return binary.AppendUvarint(b, uint64(n)+1)
+	return binary.AppendUvarint(b, uint64(n)-1)
+}
+
+// word is the number of a word of the page.
+func (c *RowCodec) word(in *event.RowReader, w event.Word) uint32 {
+	if w.N == 0 {
+		return numbered(c.Dict.Word(in.String(w)))
+	}
+	pageWord := &c.words[w.N-1]
+	if pageWord.word == 0 {
+		pageWord.word = numbered(c.Dict.Word(in.Words[w.N-1]))
+	}
+	return pageWord.word
+}
+
+// value is the number of a tag's value among the values of its key; key is the number
+// of that key. A value of a key without a number has none itself.
+func (c *RowCodec) value(in *event.RowReader, key uint32, word event.Word) uint32 {
+	if key == notNumbered {
+		return notNumbered
+	}
+	if word.N == 0 {
+		return numbered(c.Dict.Value(key-2, in.String(word)))
+	}
+	pageWord := &c.words[word.N-1]
+	if pageWord.key != key {
+		pageWord.key, pageWord.value = key, numbered(c.Dict.Value(key-2, in.Words[word.N-1]))
+	}
+	return pageWord.value
 }
 
 func readCreated(dec *dec) string {
