@@ -53,6 +53,9 @@ const (
 	mostWords = 4096 // that are remembered from page to page
 )
 
+// zeros is the padding.
+var zeros [padding]byte
+
 var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
 
 // readPage reads an answer; false means that something was out of the ordinary.
@@ -75,7 +78,7 @@ func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 // readWhole reads an answer that is an object. What is behind body in its memory, up to
 // padding bytes, is written over.
 func readWhole[T any](r *pageReader, body []byte, m *members[T], into *T) bool {
-	r.text, r.size, r.place = append(body, make([]byte, padding)...), len(body), 0
+	r.text, r.size, r.place = append(body, zeros[:]...), len(body), 0
 	r.space()
 	m.read(r, into, nil)
 	r.space()
