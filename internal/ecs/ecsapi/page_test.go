@@ -245,20 +245,6 @@ func TestAPageStaysWhatItWasWhileOthersAreRead(t *testing.T) {
 	}
 }
 
-func TestDecodePageAllocations(t *testing.T) {
-	body := bigPage(100, "token")
-	buf := append(make([]byte, 0, len(body)+padding), body...)
-	r := new(pageReader)
-	for range 10 {
-		if _, ok := r.page(buf, "cn-hangzhou"); !ok {
-			t.Fatal("the full page surprised the page reader")
-		}
-	}
-	if n := testing.AllocsPerRun(50, func() { r.page(buf, "cn-hangzhou") }); n > 5 {
-		t.Errorf("%v allocations for a page, at most 5 wanted", n)
-	}
-}
-
 // Random pages whose values repeat from instance to instance, half of them
 // damaged in one byte, are read alike by the page reader and by unmarshal.
 func TestRandomPagesAreReadAlike(t *testing.T) {
