@@ -77,7 +77,8 @@ func (f *processFlags) options(settings *settings, name string, roles app.Role, 
 	opts.Cloud, opts.Accounts, opts.Concurrency = f.cloud.options(settings), f.cloud.accounts, f.cloud.o.Concurrency
 	opts.OwnerTags, opts.OwnerAccount, opts.Targets, opts.Rules = f.owners.tags, f.owners.fallback == "account", f.rules.targets, f.rules.rules
 	opts.HTTP, opts.Evidence, opts.Trace = f.listen.o, f.evidence.options(), f.trace.options(settings, name)
-	opts.Language, opts.Debug.Level, opts.Log, opts.Now = languageOf(settings.flags), settings.level, settings.log, time.Now
+	opts.Language, opts.Debug.Level, opts.Log = languageOf(settings.flags), settings.level, settings.log
+	opts.Now = time.Now
 	if opts.ScanIdle > 0 { // what waits for longer is taken for lost
 		opts.Cloud.ThrottleWait, opts.Cloud.MaxThrottled = min(opts.Cloud.ThrottleWait, opts.ScanIdle/2), min(opts.Cloud.MaxThrottled, opts.ScanIdle*2/3)
 	}

@@ -56,11 +56,11 @@ func mutate(t *testing.T, patches ...patch) string {
 // that moment. It is built in for these tests alone: the product has no such
 // thing. Signatures of calls keep the machine's clock, since the cloud refuses
 // others.
-var wrongClock = patch{"cmd/shenscan/serve.go", "Now: time.Now,", `Now: func() time.Time {
-			text, _ := os.ReadFile(os.Getenv("CLOCK"))
-			wrong, _ := time.ParseDuration(string(text))
-			return time.Now().Add(wrong)
-		},`}
+var wrongClock = patch{"cmd/shenscan/serve.go", "opts.Now = time.Now", `opts.Now = func() time.Time {
+		text, _ := os.ReadFile(os.Getenv("CLOCK"))
+		wrong, _ := time.ParseDuration(string(text))
+		return time.Now().Add(wrong)
+	}`}
 
 // setClock makes the clock of a process, by its number, wrong from now on.
 func (r *rig) setClock(process int, wrong time.Duration) {
