@@ -83,8 +83,8 @@ func TestMistakesAreFound(t *testing.T) {
 func TestPlantedDiscardsAreFound(t *testing.T) {
 	for name, p := range map[string]patch{
 		"the decoder drops an instance of a list": {
-			"internal/ecs/ecsapi/page.go", "\tif i >= 0 && !usableID(machine.ID) {\n",
-			"\tif i >= 0 && strings.HasSuffix(machine.ID, \"7\") {\n\t\tlisting.instances = listing.instances[:len(listing.instances)-1]\n\t} else if i >= 0 && !usableID(machine.ID) {\n",
+			"internal/ecs/ecsapi/page.go", "\t\tcase !usableID(r.machine.ID):\n",
+			"\t\tcase strings.HasSuffix(r.machine.ID, \"7\"):\n\t\tcase !usableID(r.machine.ID):\n",
 		},
 		"the producer drops a page": {
 			"producer/walk.go", "\t\tlisted := &event.InstancesListed{Walk: w.Walk, Page: w.pages, Epoch",
