@@ -63,9 +63,19 @@ func (d *denials) watch(ctx context.Context, subject string) (context.Context, f
 	}
 }
 
-// ask calls f, which asks the server on subject, again where no answer comes: a
-// cluster that is asked for the same stream by several processes at once
-// answers only some of them. A user that may not ask gets errDenied at once.
+// noPeers is the server's code for a stream for which too few servers are there.
+const noPeers = 10005
+
+// forming says that a cluster did not know all of its servers yet, as while it starts.
+func forming(err error) bool {
+	answer, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && answer.ErrorCode == noPeers
+}
+
+// ask calls f, which asks the server on subject, again where no answer comes, until ctx
+// ends: a cluster that is asked for the same stream by several processes at once
+// answers only some of them, and one that is starting has no room for a stream yet. A
+// user that may not ask gets errDenied at once.
 func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.Context) (T, error)) (T, error) {
 	for {
 		watched, unwatch := conn.denials.watch(ctx, subject)
@@ -77,10 +87,17 @@ func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.C
 		if denied {
 			return got, fmt.Errorf("%w (%s)", errDenied, subject)
 		}
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) && !forming(err) {
 			return got, err
 		}
-		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject)
+		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject, "err", err)
+		if forming(err) {
+			select {
+			case <-ctx.Done():
+				return got, err
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
 	}
 }
 
