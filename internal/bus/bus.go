@@ -204,7 +204,9 @@ func Dial(ctx context.Context, options Options) (_ *Bus, err error) {
 	if conn.nc, err = nats.Connect(target, opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w; check --nats-url and the credentials", redact(target), err)
 	}
-	if conn.js, err = jetstream.New(conn.nc); err != nil {
+	// A write that nobody answers is forgotten after its time, and there is room for those
+	// of every bucket: what waits would make the writes of all of them fail.
+	if conn.js, err = jetstream.New(conn.nc, jetstream.WithPublishAsyncTimeout(manyTime), jetstream.WithPublishAsyncMaxPending(1<<16)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	if conn.server != nil && options.Passing {

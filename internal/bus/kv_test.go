@@ -1,9 +1,11 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +71,45 @@ func TestKVReadsAndWritesManyKeysAtOnce(t *testing.T) {
 	if made, err := kv.WriteAll(t.Context(), nil); err != nil || len(made) != 0 {
 		t.Errorf("no writes: %v, %v", made, err)
 	}
+}
+
+// Writes that nobody answers, more than may wait by default, leave room for those of
+// other buckets, and are forgotten.
+func TestKVWritesThatNobodyAnswersDisturbNoOthers(t *testing.T) {
+	t.Parallel()
+	b := open(t, nil)
+	silent, err := b.KV(t.Context(), "silent", time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	healthy, err := b.KV(t.Context(), "healthy", time.Hour, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := b.JetStream().Stream(t.Context(), "KV_silent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noAnswer := stream.CachedInfo().Config
+	noAnswer.NoAck = true
+	if _, err := b.JetStream().UpdateStream(t.Context(), noAnswer); err != nil {
+		t.Fatal(err)
+	}
+	writes := make([]bus.Write, 500)
+	for i := range writes {
+		writes[i] = bus.Write{Key: fmt.Sprint("k", i), Value: []byte("v"), Always: true}
+	}
+	for range 9 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if made, err := silent.WriteAll(ctx, writes); err == nil {
+			t.Errorf("nobody answers, made %v", made)
+		}
+		cancel()
+	}
+	if made, err := healthy.WriteAll(t.Context(), writes); err != nil || slices.Contains(made, false) {
+		t.Errorf("in a bucket that answers: %v", err)
+	}
+	eventually(t, "the unanswered writes are forgotten", func() bool { return b.JetStream().PublishAsyncPending() == 0 })
 }
 
 // A server that runs alone forgets the buckets in memory when it restarts.
