@@ -32,6 +32,18 @@ func TestAClusterThatIsStartingIsAskedAgain(t *testing.T) {
 		if _, err := ask(ctx, conn, "subject", func(context.Context) (int, error) { return 0, tooFew }); !errors.Is(err, tooFew) || time.Since(began) > declareTime {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
+		late := 0
+		ctx, cancel = context.WithTimeout(t.Context(), declareTime)
+		defer cancel()
+		if _, err := ask(ctx, conn, "subject", func(ctx context.Context) (int, error) {
+			if late++; late == 1 {
+				return 0, tooFew
+			}
+			<-ctx.Done() // no answer to any question behind the first
+			return 0, ctx.Err()
+		}); !errors.Is(err, tooFew) {
+			t.Errorf("what the cluster said is not told: %v", err)
+		}
 		other := &jetstream.APIError{Code: 400, ErrorCode: noPeers + 1}
 		if _, err := ask(t.Context(), conn, "subject", func(context.Context) (int, error) { return 0, other }); !errors.Is(err, other) {
 			t.Errorf("%v", err)

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ func forming(err error) bool {
 // answers only some of them, and one that is starting has no room for a stream yet. A
 // user that may not ask gets errDenied at once.
 func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.Context) (T, error)) (T, error) {
+	var tooFew error // what a cluster said that was forming
 	for {
 		watched, unwatch := conn.denials.watch(ctx, subject)
 		attempt, cancel := context.WithTimeout(watched, 2*time.Second+rand.N(2*time.Second))
@@ -87,7 +89,13 @@ func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.C
 		if denied {
 			return got, fmt.Errorf("%w (%s)", errDenied, subject)
 		}
+		if forming(err) {
+			tooFew = err
+		}
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) && !forming(err) {
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = cmp.Or(tooFew, err)
+			}
 			return got, err
 		}
 		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject, "err", err)
