@@ -225,14 +225,14 @@ func (sc *scan) looseYears() {
 
 // wordReleases keeps the releases of Windows that are words and stand beside others,
 // before their name or behind it: "XP upgraded to Windows 10", "Windows 2008 R2, XP".
-// Behind another product such a word is a release of that: Office XP.
+// Office had a release of the name, too: Office XP.
 func (sc *scan) wordReleases() {
 	for at := range sc.n {
 		release := words[sc.word(at)]
 		if release == nil || release.role != roleWeak || !isWindows(release.family) || release.version == "" {
 			continue
 		}
-		if before := words[sc.word(at-1)]; before == nil || before.role != roleOther {
+		if sc.word(at-1) != "office" || !strings.ContainsRune("\x00 -_", rune(sc.sep(at))) {
 			sc.add(release.family, "", release.version, "", true)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -75,12 +77,18 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	if wire.Instances.v.Instance == nil {
 		return nil, missing("Instances.Instance")
 	}
-	if rest.any("instances", "nextToken", "totalCount") { // which of the two is true is not known
-		return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
-	}
 	answer := &listing{
 		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: orNone(wire.TotalCount),
 		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
+	}
+	for key, value := range rest { // the same in other spellings, of which no document tells
+		switch strings.ToLower(key) {
+		case "instances", "nexttoken", "totalcount": // which of the two is true is not known
+			return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
+		case "hasmore", "istruncated", "truncated":
+			said := strings.ToLower(strings.Trim(string(value), `"`))
+			answer.more = answer.more || !slices.Contains([]string{"false", "0", "null", ""}, said)
+		}
 	}
 	for i := range wire.Instances.v.Instance {
 		wireInstance := &wire.Instances.v.Instance[i]
