@@ -48,9 +48,10 @@ type machine struct {
 }
 
 const (
-	padding   = 16
-	deepest   = 64   // lists and objects within each other; unmarshal takes more
-	mostWords = 4096 // that are remembered from page to page
+	padding     = 16
+	deepest     = 64   // lists and objects within each other; unmarshal takes more
+	mostWords   = 4096 // that are remembered from page to page
+	longestWord = 256  // bytes of each
 )
 
 // zeros is the padding.
@@ -380,13 +381,17 @@ func (r *pageReader) own() string {
 func (r *pageReader) word() string {
 	text := r.unchecked()
 	word := &r.words[wordPlace(text)]
-	if *word != string(text) {
-		if !utf8.Valid(text) {
-			r.fail()
-			return ""
-		}
-		*word = string(text)
+	if *word == string(text) {
+		return *word
 	}
+	if !utf8.Valid(text) {
+		r.fail()
+		return ""
+	}
+	if len(text) > longestWord {
+		return string(text)
+	}
+	*word = string(text)
 	return *word
 }
 

@@ -328,8 +328,8 @@ func FuzzDecodePage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { readAlike(t, body) })
 }
 
-// Words are looked up by their length, beginning and end; their text decides.
-// Equal ones lie in one place, and none outlives its page there.
+// Words are looked up by their length and their end; their text decides. Equal ones lie
+// in one place, also those of the pages before.
 func TestWordsOfAPageAreToldApart(t *testing.T) {
 	page := func(values ...string) []byte {
 		var rows []string

@@ -88,28 +88,37 @@ var offerMembers = membersOf(anyKey,
 
 // read reads an answer.
 func (o *offers) read(body []byte) (answer wireOffered, err error) {
-	if !readWhole(new(pageReader), body, offerMembers, &answer) {
+	reader := pageReaders.Get().(*pageReader)
+	whole := readWhole(reader, body, offerMembers, &answer)
+	reader.texts.Reset()
+	pageReaders.Put(reader)
+	if !whole {
 		answer = wireOffered{}
 		if err := unmarshal(body, &answer); err != nil {
 			return answer, err
 		}
 	}
-	text := listText{maphash.Bytes(listSeed, answer.InstanceTypes), len(answer.InstanceTypes)}
+	spelt := answer.InstanceTypes
+	answer.InstanceTypes = nil // it lies in the answer, whose memory is used again
+	text := listText{maphash.Bytes(listSeed, spelt), len(spelt)}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if answer.list = o.known[text]; answer.list != nil {
+	answer.list = o.known[text]
+	o.mu.Unlock()
+	if answer.list != nil {
 		return answer, nil
 	}
 	var types maybe[struct{ InstanceType list[wireOfferedType] }]
 	if text.length > 0 {
-		if err := json.Unmarshal(answer.InstanceTypes, &types, spellings); err != nil {
+		if err := json.Unmarshal(spelt, &types, spellings); err != nil {
 			return answer, err
 		}
 	}
+	answer.list = listOf(types.v.InstanceType)
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.known == nil || len(o.known) >= mostLists {
 		o.known = map[listText]*offeredList{}
 	}
-	answer.list = listOf(types.v.InstanceType)
 	o.known[text] = answer.list
 	return answer, nil
 }
