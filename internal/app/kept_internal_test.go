@@ -54,8 +54,8 @@ func TestPlanOfALaterCommitIsKeptAsThat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[answerKey]bool{before: false, after: true} {
-		if _, found := p.find(key); found != want {
-			t.Errorf("%+v: kept %v", key.Moment, found)
+		if found, _, _ := p.claim(key); (found != nil) != want {
+			t.Errorf("%+v: kept %v", key.Moment, found != nil)
 		}
 	}
 }
@@ -121,12 +121,13 @@ func TestPlanIsSharedByThoseWhoAskAtOnce(t *testing.T) {
 	if built.Load() != 1 {
 		t.Errorf("made %d times", built.Load())
 	}
-	// Who only waits can go away too.
-	p.turn <- struct{}{}
+	// Who only waits can go away too, and errors are everybody's.
+	if _, _, mine := p.claim(answerKey{target: "x"}); mine == nil {
+		t.Fatal("nobody was let make it")
+	}
 	if _, err := p.of(first, func() answerKey { return answerKey{target: "x"} }, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("waited on: %v", err)
 	}
-	<-p.turn
 	bad := errors.New("no")
 	if _, err := p.of(t.Context(), func() answerKey { return answerKey{target: "y"} }, func(context.Context) (*plan.Plan, answerKey, error) { return nil, answerKey{}, bad }); !errors.Is(err, bad) {
 		t.Error(err)
@@ -143,8 +144,8 @@ func TestAHeldAnswerIsKept(t *testing.T) {
 	p.hold(held)
 	p.clear()
 	for key, want := range map[answerKey]bool{held: true, other: false} {
-		if _, found := p.find(key); found != want {
-			t.Errorf("%s is kept: %v", key.target, found)
+		if found, _, _ := p.claim(key); (found != nil) != want {
+			t.Errorf("%s is kept: %v", key.target, found != nil)
 		}
 	}
 	later := answerKey{Moment: store.Moment{Commit: 2}, target: "shenlong-8"}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,11 +48,7 @@ type Metrics struct {
 	restartsSeen  map[string]uint64 // for watchBus alone
 	storeInPlace  prometheus.Gauge
 
-	// Of the rule set in use.
-	build  *prometheus.GaugeVec
-	asOf   prometheus.Gauge
-	waiver *prometheus.GaugeVec
-
+	knowledge     *knowledge
 	reloadSuccess prometheus.Gauge
 	reloadTime    prometheus.Gauge
 }
@@ -96,9 +93,6 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 		restarts:      counters("shenscan_consumer_restarts_total", "How often reading as a consumer ended though nobody stopped it, and was begun again.", "consumer"),
 		reloadSuccess: gauge("shenscan_reload_success", "1 while the configuration in use is that of the last start or reload, 0 after a reload that was refused."),
 		reloadTime:    gauge("shenscan_reload_success_timestamp_seconds", "When the configuration was last taken, at the start or by a reload."),
-		build:         gauges("shenscan_build_info", "A metric with the value 1 that names the version, the Go version and the rule set in use.", "version", "goversion", "ruleset"),
-		asOf:          gauge("shenscan_knowledge_timestamp_seconds", "The day that the knowledge of the rule set in use is of."),
-		waiver:        gauges("shenscan_waiver_end_timestamp_seconds", "When a waiver of the rule set in use stops to count.", "waiver"),
 		restartsSeen:  map[string]uint64{},
 		storeInPlace:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "shenscan_store_in_place", Help: "1 while the file at the store's path is the one that this process has open."}),
 	}
@@ -109,20 +103,48 @@ func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	for _, cause := range []sink.Aborted{sink.AbortedStreams, sink.AbortedWork, sink.AbortedIdle} {
 		metrics.aborted.WithLabelValues(string(cause))
 	}
-	metrics.Use(ruleset)
+	metrics.knowledge = newKnowledge(ruleset)
+	reg.MustRegister(metrics.knowledge)
 	return metrics
 }
 
 // mostWaivers bounds the series of waivers: those that end first are shown.
 const mostWaivers = 1000
 
-// Use shows another rule set as the one in use.
-func (m *Metrics) Use(ruleset *rules.Ruleset) {
+// knowledge tells of the rule set in use, which a reload replaces.
+type knowledge struct {
+	atomic.Pointer[rules.Ruleset]
+	build, asOf, waiver *prometheus.Desc
+}
+
+func newKnowledge(ruleset *rules.Ruleset) *knowledge {
+	known := &knowledge{
+		build:  prometheus.NewDesc("shenscan_build_info", "A metric with the value 1 that names the version, the Go version and the rule set in use.", []string{"version", "goversion", "ruleset"}, nil),
+		asOf:   prometheus.NewDesc("shenscan_knowledge_timestamp_seconds", "The day that the knowledge of the rule set in use is of.", nil, nil),
+		waiver: prometheus.NewDesc("shenscan_waiver_end_timestamp_seconds", "When a waiver of the rule set in use stops to count.", []string{"waiver"}, nil),
+	}
+	known.Store(ruleset)
+	return known
+}
+
+func constant(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// Describe implements prometheus.Collector.
+func (k *knowledge) Describe(out chan<- *prometheus.Desc) {
+	out <- k.build
+	out <- k.asOf
+	out <- k.waiver
+}
+
+// Collect implements prometheus.Collector.
+func (k *knowledge) Collect(out chan<- prometheus.Metric) {
+	ruleset := k.Load()
 	version, _ := Version()
-	m.build.Reset()
-	m.build.WithLabelValues(version, runtime.Version(), ruleset.Digest()).Set(1)
+	out <- constant(k.build, 1, version, runtime.Version(), ruleset.Digest())
 	if day, err := time.Parse(time.DateOnly, ruleset.Definition().AsOf); err == nil {
-		m.asOf.Set(float64(day.Unix()))
+		out <- constant(k.asOf, float64(day.Unix()))
 	}
 	ends := map[string]time.Time{}
 	for _, w := range ruleset.Definition().Waivers {
@@ -133,9 +155,8 @@ func (m *Metrics) Use(ruleset *rules.Ruleset) {
 	ids := slices.SortedFunc(maps.Keys(ends), func(a, b string) int {
 		return cmp.Or(ends[a].Compare(ends[b]), strings.Compare(a, b))
 	})
-	m.waiver.Reset()
 	for _, id := range ids[:min(len(ids), mostWaivers)] {
-		m.waiver.WithLabelValues(id).Set(float64(ends[id].Unix()))
+		out <- constant(k.waiver, float64(ends[id].Unix()), id)
 	}
 }
 

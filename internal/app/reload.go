@@ -223,7 +223,7 @@ func (a *App) judge(ctx context.Context, classifier *rules.Classifier) ([]string
 // the store, which judges its fleet anew.
 func (a *App) useRules(classifier *rules.Classifier) {
 	a.classifier.Store(classifier)
-	a.metrics.Use(classifier.Ruleset())
+	a.metrics.knowledge.Store(classifier.Ruleset())
 	if a.worker != nil {
 		a.worker.Use(classifier)
 	}
