@@ -251,24 +251,23 @@ type owned struct {
 // the rows of those that were written to since they were last counted. No scope
 // may have a journal.
 func (a *applier) byOwner() (map[string]*part, error) {
-	out := map[string]*part{}
+	out, named := map[string]*part{}, owners{}
 	for _, sc := range a.db.scopes {
 		counts := sc.owned
 		if counts == nil {
 			var err error
-			if counts, err = a.owners(sc); err != nil {
+			if counts, err = a.ownersOf(sc, named); err != nil {
 				return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
 			}
-			if len(counts) <= max(1024, sc.present/4) { // a tag that names machines is not worth the memory
+			// A tag that names machines is not worth the memory, and who is beyond those told
+			// apart may be another one next time.
+			if len(counts) <= max(1024, sc.present/4) && len(named) < maxOwners {
 				sc.owned = counts
 			}
 		}
 		present := 0
 		for of, n := range counts {
-			if _, known := out[of.owner]; !known && len(out) >= maxOwners {
-				of.owner = beyond
-			}
-			partOf(out, of.owner, len(a.db.meta.Targets)).add(a.db.classes.at(of.class), n)
+			partOf(out, named.name(of.owner), len(a.db.meta.Targets)).add(a.db.classes.at(of.class), n)
 			present += n
 		}
 		if present != sc.present {
@@ -282,8 +281,24 @@ func (a *applier) byOwner() (map[string]*part, error) {
 // No tag has this value: it is not UTF-8.
 const beyond = "\xff"
 
-// owners counts the present instances of a scope, which has no journal.
-func (a *applier) owners(sc *scope) (map[owned]int, error) {
+// owners are those that are told apart, in all scopes: all instances of an owner are
+// counted under its name, or none is.
+type owners map[string]struct{}
+
+// name is that under which an owner is counted.
+func (o owners) name(owner string) string {
+	if _, known := o[owner]; known {
+		return owner
+	}
+	if len(o) >= maxOwners {
+		return beyond
+	}
+	o[owner] = struct{}{}
+	return owner
+}
+
+// ownersOf counts the present instances of a scope, which has no journal.
+func (a *applier) ownersOf(sc *scope, named owners) (map[owned]int, error) {
 	counts := map[owned]int{}
 	db := a.db
 	var waived *waivedCursor
@@ -321,11 +336,7 @@ func (a *applier) owners(sc *scope) (map[owned]int, error) {
 			if err != nil {
 				return nil, err
 			}
-			of := owned{owner, class}
-			if counts[of] == 0 && len(counts) >= maxOwners {
-				of.owner = beyond
-			}
-			counts[of]++
+			counts[owned{named.name(owner), class}]++
 		}
 	}
 	return counts, nil

@@ -246,6 +246,42 @@ func TestProgressAddsUp(t *testing.T) {
 	}
 }
 
+// An owner is counted whole under its name, or not under it at all, however many owners
+// and classes there are: of more than 65,536 owners with a class the last were counted
+// apart, so that what one of them had open was too little.
+func TestAnOwnerOfManyClassesIsCountedWhole(t *testing.T) {
+	j := newJudge("a", oldOnes)
+	db := openFor(t, filepath.Join(t.TempDir(), "store.db"), j, "team")
+	s := newStream()
+	s.now = 1000
+	systems := []string{"centos 5.8", "centos 7.9", "debian 7"}
+	const owners = 22_000 // each with an instance of every system
+	msgs := []event.Message{planned("s1", event.KindScan, s.now, hangzhou), scopePlanned("s1", event.KindScan, hangzhou, "1", "1.0")}
+	pages := 0
+	for of, os := range systems {
+		for from := 0; from < owners; from += 500 {
+			var list []machine
+			for i := from; i < from+500; i++ {
+				list = append(list, machine{id: fmt.Sprintf("i-%d-%05d", of, i), os: os, tags: []ecs.Tag{{Key: "team", Value: fmt.Sprintf("team-%05d", i)}}})
+			}
+			if from == owners-500 { // the largest, which is named, behind the others
+				for i := range 100 {
+					list = append(list, machine{id: fmt.Sprintf("i-%d-x%04d", of, i), os: os, tags: []ecs.Tag{{Key: "team", Value: "team-21999"}}})
+				}
+			}
+			slices.SortFunc(list, func(a, b machine) int { return strings.Compare(a.id, b.id) })
+			msgs = append(msgs, page("s1", event.KindScan, hangzhou, "1.0", "1.0", pages, s.now+1, list...))
+			pages++
+		}
+	}
+	apply(t, db, s.put(append(msgs, laneEnded("s1", event.KindScan, hangzhou, "1.0", "1.0", pages))...))
+	_, now := latest(t, db)
+	at := slices.IndexFunc(now.Owners.Largest, func(share record.Share) bool { return share.Name == "team-21999" })
+	if at < 0 || now.Owners.Largest[at].Instances != 3*101 {
+		t.Fatalf("the largest owner, of %d instances, is %+v", 3*101, now.Owners.Largest[max(at, 0)])
+	}
+}
+
 // TestOwnersBeyondTheLargestAddUp has more owners than a point names.
 func TestOwnersBeyondTheLargestAddUp(t *testing.T) {
 	db := openFor(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes), "team")
