@@ -47,6 +47,7 @@ func TestMistakesAreNotAnswered(t *testing.T) {
 		"progress as a page":           {[]string{"plan", "--store", store, "--progress", "--output", "html"}, "progress is written as one of"},
 		"progress of a region":         {[]string{"plan", "--store", store, "--progress", "--region", "cn-hangzhou"}, "--region"},
 		"progress and settle":          {[]string{"plan", "--store", store, "--progress", "--settle"}, "ask for one of them"},
+		"settle since":                 {[]string{"plan", "--store", store, "--settle", "--since", "7d"}, "shenscan: --since means nothing beside --settle, which lists questions and plans nothing: leave one of them away\n"},
 		"settle as CSV":                {[]string{"plan", "--store", store, "--settle", "--output", "csv"}, "questions are written as one of"},
 		"settle to no target":          {[]string{"plan", "--store", store, "--settle", "--target", "shenlong-9"}, `did you mean "shenlong-6"`},
 		"a plan to two targets":        {[]string{"plan", "--store", store, "--target", "shenlong-6", "--target", "ecs.g8i"}, "run the command once for each"},

@@ -82,14 +82,18 @@ func checkMeant(cmd *cobra.Command) error {
 		if !config.Typed(set, flag.Name) || flag.Value.Type() == "bool" && flag.Value.String() == "false" {
 			return
 		}
-		for _, others := range flag.Annotations[meansWithout] {
-			if list := strings.Fields(others); !slices.ContainsFunc(list, func(other string) bool { return inForce(set, other) }) {
-				errs = append(errs, fmt.Errorf("--%s means nothing without %s: give that too, or leave --%s away", flag.Name, flagList(list, " or "), flag.Name))
-			}
-		}
+		said := len(errs)
 		for _, entry := range flag.Annotations[meansBeside] {
 			if beside, why, _ := strings.Cut(entry, " "); inForce(set, beside) {
 				errs = append(errs, fmt.Errorf("--%s means nothing beside --%s, %s: leave one of them away", flag.Name, beside, why))
+			}
+		}
+		if len(errs) > said { // what else it needs is no help then
+			return
+		}
+		for _, others := range flag.Annotations[meansWithout] {
+			if list := strings.Fields(others); !slices.ContainsFunc(list, func(other string) bool { return inForce(set, other) }) {
+				errs = append(errs, fmt.Errorf("--%s means nothing without %s: give that too, or leave --%s away", flag.Name, flagList(list, " or "), flag.Name))
 			}
 		}
 	})

@@ -439,7 +439,8 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 		}
 		screen.show(&considered)
 	}
-	fmt.Fprintf(out, "\n%s\n", in.Say("rule set "+explanation.Digest))
+	fmt.Fprintln(out)
+	screen.say("", in.Say("rule set "+explanation.Digest))
 	return screen.err
 }
 

@@ -140,7 +140,7 @@ type Profiles struct {
 // Number returns the number of the profile of software on hardware.
 func (p *Profiles) Number(software *Installed, hardware *rules.Hardware) int {
 	profile := Profile{
-		Software: p.Software.number(software, maphash.String(seed, software.ImageID)^maphash.String(seed, software.OSName)),
+		Software: p.Software.number(software, maphash.String(seed, software.ImageID)^maphash.String(seed, software.OSName)^maphash.Comparable(seed, software.Guest)),
 		Hardware: p.Hardware.number(hardware, maphash.String(seed, hardware.InstanceType)),
 	}
 	return p.Profiles.number(&profile, uint64(profile.Software)<<32|uint64(profile.Hardware))

@@ -350,7 +350,8 @@ func (v *View) moved(tx *bbolt.Tx, matcher *matcher, move *record.Move) (bool, e
 		if err := walk.begin(tx); err != nil {
 			return false, err
 		}
-		return shown, walk.emit(tx, []byte(move.InstanceID), row)
+		err = walk.emit(tx, []byte(move.InstanceID), row)
+		return shown, err
 	}
 	return false, nil
 }

@@ -236,9 +236,11 @@ func (s *Simulator) allow(call *call, said *answer) (err *apiError) {
 	if err = s.read(call); err != nil {
 		return err
 	}
-	if call.caller, err = s.authenticate(call); err != nil {
+	who, err := s.authenticate(call)
+	if err != nil {
 		return err
 	}
+	call.caller = who
 	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
 	if refusal := s.quota.take(call, s.opt.Now()); refusal != "" {
 		said.throttled, said.header = true, map[string]string{"x-ratelimit-user-api": refusal}

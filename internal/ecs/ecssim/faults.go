@@ -79,7 +79,11 @@ func ParseFault(text string) (fault Fault, err error) {
 			key, value, _ := strings.Cut(part, "=")
 			members[key] = value
 			if slices.Contains([]string{"rate", "after", "count", "bytes"}, key) {
-				members[key] = json.RawMessage(value)
+				number, failed := strconv.ParseFloat(value, 64)
+				if failed != nil {
+					return fault, fmt.Errorf("%w: fault %q: %s is a number: %w", ErrOptions, text, key, failed)
+				}
+				members[key] = number
 			}
 		}
 		object, err = json.Marshal(members)

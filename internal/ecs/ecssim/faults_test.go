@@ -101,7 +101,12 @@ func TestParseFault(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s, f, err)
 		}
 	}
-	for _, s := range []string{"", "slow", "kind=flood", "kind=slow,rate=2", "kind=slow,colour=red", "kind=slow,rate=", "kind=slow,delay=5", "{", `{"kind":"slow","colour":1}`} {
+	for _, s := range []string{"kind=slow,rate=.5,after=02", `{"kind":"slow","rate":0.5,"after":2}`} {
+		if f, err := ParseFault(s); err != nil || f != (Fault{Kind: FaultSlow, Rate: 0.5, After: 2}) {
+			t.Errorf("%s: %+v, %v", s, f, err)
+		}
+	}
+	for _, s := range []string{"", "slow", "kind=flood", "kind=slow,rate=2", "kind=slow,colour=red", "kind=slow,rate=", "kind=slow,rate=null", "kind=slow,count=many", "kind=slow,delay=5", "{", `{"kind":"slow","colour":1}`} {
 		if _, err := ParseFault(s); err == nil {
 			t.Errorf("%q accepted", s)
 		}
