@@ -348,9 +348,7 @@ func (db *DB) waived() bool { return db.judge.Load().waivers || db.meta.Today !=
 // takes half the memory.
 func (db *DB) outline(tx *bbolt.Tx, sc *scope) (*index, error) {
 	ix := newIndex(db.seed)
-	if !db.waived() && (db.meta.Rejudging == nil || db.meta.Rejudging.Today == "") {
-		ix.byHash = nil
-	}
+	ix.bare = !db.waived() && (db.meta.Rejudging == nil || db.meta.Rejudging.Today == "")
 	return db.readIndex(tx, sc, ix, nil)
 }
 

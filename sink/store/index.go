@@ -18,11 +18,12 @@ import (
 // the order in which they came.
 type index struct {
 	seed    maphash.Seed
-	at      []entry           // by ordinal
-	class   []uint32          // by ordinal; nil unless waivers give some instances another class than their profile's
-	loc     []loc             // by ordinal: where in the journal the row stands; nil while all rows are as their blocks have them
-	byHash  map[uint64]uint32 // ordinals by the hash of the id; nil where no row is looked for
-	names   []string          // scan ids
+	bare    bool     // it finds no row by its id and has no slots
+	at      []entry  // by ordinal
+	class   []uint32 // by ordinal; nil unless waivers give some instances another class than their profile's
+	loc     []loc    // by ordinal: where in the journal the row stands; nil while all rows are as their blocks have them
+	slots   []uint64 // hash table, open addressing: upper half of the id's hash, and ordinal+1
+	names   []string // scan ids
 	byName  map[string]uint32
 	base    int      // rows that are in blocks
 	starts  []uint32 // ordinal of each block's first row
@@ -57,20 +58,63 @@ func (ix *index) long() bool {
 }
 
 func newIndex(seed maphash.Seed) *index {
-	return &index{seed: seed, byHash: map[uint64]uint32{}, byName: map[string]uint32{}}
+	return &index{seed: seed, byName: map[string]uint32{}}
 }
 
 func (ix *index) len() int { return len(ix.at) }
 
+func (ix *index) grow(n int) {
+	if ix.bare {
+		return
+	}
+	size := max(64, len(ix.slots))
+	for size*2 < n*3 {
+		size *= 2
+	}
+	if size == len(ix.slots) {
+		return
+	}
+	ix.slots = make([]uint64, size)
+	for i := range ix.at {
+		ix.place(ix.at[i].hash, uint32(i))
+	}
+}
+
+func (ix *index) place(hash uint64, ordinal uint32) {
+	if ix.bare {
+		return
+	}
+	mask := uint64(len(ix.slots) - 1)
+	at := hash & mask
+	for ix.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	ix.slots[at] = hash&^0xffffffff | uint64(ordinal) + 1
+}
+
 func (ix *index) find(hash uint64) (uint32, bool) {
-	ordinal, found := ix.byHash[hash]
-	return ordinal, found
+	if len(ix.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(ix.slots) - 1)
+	for at := hash & mask; ; at = (at + 1) & mask {
+		s := ix.slots[at]
+		if s == 0 {
+			return 0, false
+		}
+		if s>>32 == hash>>32 {
+			if i := uint32(s) - 1; ix.at[i].hash == hash {
+				return i, true
+			}
+		}
+	}
 }
 
 // add appends a row that is not in the index.
 func (ix *index) add(hash, content uint64, order int64, profile, scan uint32) uint32 {
 	ordinal := uint32(len(ix.at))
 	ix.newest = max(ix.newest, order)
+	ix.grow(len(ix.at) + 1)
 	if len(ix.at) == cap(ix.at) { // append grows large slices by a quarter, which would copy millions of rows several times
 		ix.at = slices.Grow(ix.at, max(256, len(ix.at)))
 	}
@@ -78,9 +122,7 @@ func (ix *index) add(hash, content uint64, order int64, profile, scan uint32) ui
 	if ix.loc != nil {
 		ix.loc = append(ix.loc, loc{})
 	}
-	if ix.byHash != nil {
-		ix.byHash[hash] = ordinal
-	}
+	ix.place(hash, ordinal)
 	return ordinal
 }
 
@@ -121,7 +163,10 @@ const mostReserved = 4 << 20
 // rows, and from its journal. It calls seen, unless that is nil, with every row that
 // a journal entry names and the scan that observed it.
 func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan string, ordinal uint32)) error {
-	ix.reserve(min(rows, mostReserved))
+	if n := min(rows, mostReserved); n > 0 { // an index that grows by doubling leaves twice itself behind
+		ix.at = make([]entry, 0, n)
+		ix.grow(n)
+	}
 	if err := ix.loadBlocks(tx, scope); err != nil {
 		return err
 	}
@@ -129,15 +174,6 @@ func (ix *index) load(tx *bbolt.Tx, scope uint32, rows int, seen func(scan strin
 		return fmt.Errorf("%w: its blocks hold %d rows, of %d that were written", ErrCorrupt, ix.base, rows)
 	}
 	return ix.loadJournal(tx, scope, seen)
-}
-
-// reserve takes the memory of so many rows at once: an index that grows by doubling
-// leaves twice itself behind.
-func (ix *index) reserve(rows int) {
-	ix.at = make([]entry, 0, rows)
-	if ix.byHash != nil {
-		ix.byHash = make(map[uint64]uint32, rows)
-	}
 }
 
 func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
@@ -159,6 +195,7 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 		}
 		ix.blocks = append(ix.blocks, append([]byte(nil), key...))
 		ix.starts = append(ix.starts, uint32(len(ix.at)))
+		ix.grow(len(ix.at) + len(rows))
 		for i, row := range rows {
 			profile, ok := format.RowProfile(row)
 			if !ok {

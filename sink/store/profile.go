@@ -19,7 +19,8 @@ import (
 type profiles struct {
 	profileTable
 	seed   maphash.Seed
-	byPair map[softwareOn]uint32
+	byPair []uint32            // hash table, open addressing: number in list, plus one
+	used   int                 // slots of byPair that are taken
 	free   []uint32            // numbers that no profile has
 	dirty  map[uint32]struct{} // chunks that have to be stored
 
@@ -32,9 +33,6 @@ type profiles struct {
 
 	readers atomic.Pointer[profileTable]
 }
-
-// softwareOn is a system on a machine, by the numbers of both.
-type softwareOn struct{ software, hardware uint32 }
 
 // profileTable is the part of profiles that readers use. Entries never change, so
 // that readers need no lock; new ones are added at the end.
@@ -50,7 +48,7 @@ type freshValue struct {
 
 func newProfiles(seed maphash.Seed) *profiles {
 	p := &profiles{
-		seed: seed, byPair: map[softwareOn]uint32{}, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
+		seed: seed, dirty: map[uint32]struct{}{}, softByHash: map[uint64]uint32{},
 		byHardware: map[rules.Hardware]uint32{},
 	}
 	p.publish()
@@ -159,9 +157,12 @@ func storedSoftware(tx *bbolt.Tx, id uint32) (rules.Facts, error) {
 // number returns the profile of a pair, making one where there is none; class
 // says how a new one is judged.
 func (p *profiles) number(software, hardware uint32, class func() uint32) uint32 {
-	pair := softwareOn{software, hardware}
-	if id, known := p.byPair[pair]; known {
-		return id
+	if 3*p.used >= 2*len(p.byPair) {
+		p.grow()
+	}
+	slot := p.slot(software, hardware)
+	if id := *slot; id != 0 {
+		return id - 1
 	}
 	is := format.Profile{Software: software, Hardware: hardware, Class: class()}
 	id := uint32(len(p.list))
@@ -171,9 +172,35 @@ func (p *profiles) number(software, hardware uint32, class func() uint32) uint32
 	} else {
 		p.list = append(p.list, is)
 	}
-	p.byPair[pair] = id
+	*slot = id + 1
+	p.used++
 	p.dirty[id/format.MaxChunk] = struct{}{}
 	return id
+}
+
+// slot returns the slot of a pair in the hash table, which is 0 where the pair is
+// new. There may be as many pairs as instances; a built-in map would take four times
+// the memory.
+func (p *profiles) slot(software, hardware uint32) *uint32 {
+	h := (uint64(software)<<32 | uint64(hardware)) * 0x9E3779B97F4A7C15
+	mask := uint64(len(p.byPair) - 1)
+	for i := (h ^ h>>32) & mask; ; i = (i + 1) & mask {
+		id := p.byPair[i]
+		if id == 0 || p.list[id-1].Software == software && p.list[id-1].Hardware == hardware {
+			return &p.byPair[i]
+		}
+	}
+}
+
+func (p *profiles) grow() {
+	old := p.byPair
+	p.byPair = make([]uint32, max(1024, 2*len(old)))
+	for _, id := range old {
+		if id != 0 {
+			is := &p.list[id-1]
+			*p.slot(is.Software, is.Hardware) = id
+		}
+	}
 }
 
 // softwareOf returns the number of the software in these facts.
@@ -266,7 +293,11 @@ func (p *profiles) restore(no uint32, part []format.Profile, classes int) error 
 		if int(is.Class) >= classes || int(is.Hardware) >= len(p.hardware) {
 			return fmt.Errorf("%w: profile %d refers to what is not there", ErrCorrupt, id)
 		}
-		p.byPair[softwareOn{is.Software, is.Hardware}] = id
+		if 3*p.used >= 2*len(p.byPair) {
+			p.grow()
+		}
+		*p.slot(is.Software, is.Hardware) = id + 1
+		p.used++
 	}
 	return nil
 }
