@@ -38,7 +38,8 @@ type pageReader struct {
 	texts   strings.Builder   // texts that hardly any two instances share, in one piece
 	words   [mostWords]string // texts that many do, of the pages before, too, where wordPlace says
 	last    [64]known         // members of the last instance
-	lastTag [2]known          // members of the last tag
+	lastTag [20][2]known      // members of its tags
+	unlike  known             // a member that no last one is like
 }
 
 // machine is an instance and the region that it says it is in.
@@ -72,7 +73,9 @@ func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 	r.texts.Grow(len(body) / 32)
 	ok := readWhole(r, body, answerMembers, answer)
 	r.texts.Reset()
-	r.tags, r.last, r.lastTag, r.machine = nil, [64]known{}, [2]known{}, machine{}
+	r.tags, r.machine = nil, machine{}
+	clear(r.last[:])
+	clear(r.lastTag[:])
 	return answer, ok && answer.instances != nil
 }
 
@@ -96,8 +99,10 @@ type members[T any] struct {
 	odd func(key string) bool
 }
 
+// member is read by one of two functions.
 type member[T any] struct {
 	key  string
+	word func(into *T) *string // where a text belongs that many objects share
 	read func(r *pageReader, into *T)
 }
 
@@ -109,56 +114,79 @@ func membersOf[T any](odd func(key string) bool, list ...member[T]) *members[T] 
 	return m
 }
 
-// read reads an object. last is what the last such object had in the same places; it is nil
-// for objects that are not much like each other.
+// read reads an object. last is what the last such object had in the same places, nil for
+// objects that are not much like each other: more than half of the members of an instance
+// are the same, byte by byte, as in the one before, and comparing them is much quicker than
+// reading them. Those in a row that are not in the list are compared as one from then on.
 func (m *members[T]) read(r *pageReader, into *T, last []known) {
 	var seen uint32
+	var run *known // the first of the members right before that are not in the list and are the same
 	for place, more := 0, r.begin('{'); more; place, more = place+1, r.next('{') {
-		var had known
-		if place < len(last) {
-			had = last[place]
+		had := &r.unlike
+		if *had = (known{}); place < len(last) {
+			had = &last[place]
 		}
-		if !r.again(had) {
-			from := r.place
-			key := r.key()
-			had = known{r.text[from:r.place], m.number[string(key)]}
-			if had.member == 0 {
-				if m.odd != nil && m.odd(string(key)) {
+		from := r.place
+		same := r.has(had.from, had.end) && (r.text[r.place] == ',' || r.text[r.place] == '}')
+		if !same {
+			if r.place = from; !r.has(had.from, had.value) {
+				key := r.key()
+				*had = known{member: m.number[string(key)]}
+				if had.member == 0 && m.odd != nil && m.odd(string(key)) {
 					r.fail()
 				}
+			}
+			had.from, had.value, had.end = from, r.place, from
+		}
+		if had.member == 0 {
+			switch {
+			case !same:
+				run = nil
 				r.skip(deepest)
-				had.text = r.text[from:r.place]
+				had.end, had.more = r.place, 0
+			case run == nil:
+				run = had
+				had.from, had.value, had.end = from, from+had.value-had.from, r.place
+				place += had.more
+			default:
+				place += had.more
+				run.end, run.more = r.place, run.more+1+had.more
 			}
-			if place < len(last) {
-				last[place] = had
-			}
+			continue
 		}
-		if had.member > 0 {
-			if seen&(1<<had.member) != 0 {
-				r.fail()
-			}
-			seen |= 1 << had.member
-			m.list[had.member-1].read(r, into)
+		run = nil
+		if seen&(1<<had.member) != 0 {
+			r.fail()
 		}
+		seen |= 1 << had.member
+		member := &m.list[had.member-1]
+		if member.read != nil {
+			member.read(r, into)
+			continue
+		}
+		if !same {
+			had.word = r.word()
+			had.end = r.place
+		}
+		*member.word(into) = had.word
 	}
 }
 
-// known is the text of a member: that of its key, or with its value of one that is not
-// in the list.
+// known is where a member stands that was read before.
 type known struct {
-	text   []byte
-	member int // its number in the list from 1 on, or 0
+	member      int    // its number in the list from 1 on, or 0
+	from, value int    // where its key and its value begin
+	end         int    // where its value ends, if it is a word or not in the list; or from
+	more        int    // members behind it, up to end, that are not in the list either
+	word        string // its value
 }
 
-// again passes over a text that was read before. More than half of the members of an
-// instance are the same, byte by byte, as in the one before, and comparing them is much
-// quicker than reading them.
-func (r *pageReader) again(had known) bool {
-	rest := r.text[r.place:]
-	if len(had.text) == 0 || !bytes.HasPrefix(rest, had.text) || had.member == 0 && rest[len(had.text)] != ',' {
+// has passes over a part of the answer if it stands here again.
+func (r *pageReader) has(from, end int) bool {
+	if from == end || !bytes.HasPrefix(r.text[r.place:], r.text[from:end]) {
 		return false
 	}
-	r.place += len(had.text)
+	r.place += end - from
 	return true
 }
 
@@ -167,18 +195,18 @@ func anyKey(string) bool { return true }
 
 var answerMembers = membersOf(
 	telling,
-	member[listing]{"Instances", func(r *pageReader, l *listing) { instancesMembers.read(r, l, nil) }},
-	member[listing]{"NextToken", func(r *pageReader, l *listing) {
+	member[listing]{key: "Instances", read: func(r *pageReader, l *listing) { instancesMembers.read(r, l, nil) }},
+	member[listing]{key: "NextToken", read: func(r *pageReader, l *listing) {
 		l.chained = r.text[r.place] == '"'
 		l.next = r.own()
 	}},
-	member[listing]{"RequestId", func(r *pageReader, l *listing) { l.requestID = r.own() }},
-	member[listing]{"TotalCount", func(r *pageReader, l *listing) { l.total = int(r.whole()) }},
-	member[listing]{"PageNumber", func(r *pageReader, _ *listing) { r.number() }},
-	member[listing]{"PageSize", func(r *pageReader, _ *listing) { r.number() }},
+	member[listing]{key: "RequestId", read: func(r *pageReader, l *listing) { l.requestID = r.own() }},
+	member[listing]{key: "TotalCount", read: func(r *pageReader, l *listing) { l.total = int(r.whole()) }},
+	member[listing]{key: "PageNumber", read: func(r *pageReader, _ *listing) { r.number() }},
+	member[listing]{key: "PageSize", read: func(r *pageReader, _ *listing) { r.number() }},
 )
 
-var instancesMembers = membersOf(anyKey, member[listing]{"Instance", func(r *pageReader, l *listing) {
+var instancesMembers = membersOf(anyKey, member[listing]{key: "Instance", read: func(r *pageReader, l *listing) {
 	l.instances = make([]ecs.Instance, 0, ecs.MaxPage)
 	for more := r.begin('['); more; more = r.next('[') {
 		r.machine = machine{}
@@ -195,35 +223,36 @@ var instancesMembers = membersOf(anyKey, member[listing]{"Instance", func(r *pag
 }})
 
 var instanceMembers = membersOf(nil,
-	member[machine]{"InstanceId", func(r *pageReader, m *machine) { m.ID = r.own() }},
-	member[machine]{"InstanceName", func(r *pageReader, m *machine) { m.Name = r.own() }},
-	member[machine]{"CreationTime", func(r *pageReader, m *machine) { m.CreationTime = r.own() }},
-	member[machine]{"StartTime", func(r *pageReader, m *machine) { m.StartTime = r.own() }},
-	member[machine]{"RegionId", func(r *pageReader, m *machine) { m.region = r.word() }},
-	member[machine]{"ZoneId", func(r *pageReader, m *machine) { m.Zone = r.word() }},
-	member[machine]{"InstanceType", func(r *pageReader, m *machine) { m.Type = r.word() }},
-	member[machine]{"InstanceTypeFamily", func(r *pageReader, m *machine) { m.Family = r.word() }},
-	member[machine]{"ImageId", func(r *pageReader, m *machine) { m.ImageID = r.word() }},
-	member[machine]{"OSName", func(r *pageReader, m *machine) { m.OSName = r.word() }},
-	member[machine]{"OSNameEn", func(r *pageReader, m *machine) { m.OSNameEn = r.word() }},
-	member[machine]{"OSType", func(r *pageReader, m *machine) { m.OSType = r.word() }},
-	member[machine]{"Status", func(r *pageReader, m *machine) { m.Status = r.word() }},
-	member[machine]{"InstanceNetworkType", func(r *pageReader, m *machine) { m.NetworkType = r.word() }},
-	member[machine]{"Cpu", func(r *pageReader, m *machine) { m.CPU = r.whole() }},
-	member[machine]{"Memory", func(r *pageReader, m *machine) { m.MemoryMiB = r.whole() }},
-	member[machine]{"IoOptimized", func(r *pageReader, m *machine) { m.IoOptimized = r.boolean() }},
-	member[machine]{"ImageOptions", func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, nil) }},
-	member[machine]{"Tags", func(r *pageReader, m *machine) { tagsMembers.read(r, m, nil) }},
+	member[machine]{key: "InstanceId", read: func(r *pageReader, m *machine) { m.ID = r.own() }},
+	member[machine]{key: "InstanceName", read: func(r *pageReader, m *machine) { m.Name = r.own() }},
+	member[machine]{key: "CreationTime", read: func(r *pageReader, m *machine) { m.CreationTime = r.own() }},
+	member[machine]{key: "StartTime", read: func(r *pageReader, m *machine) { m.StartTime = r.own() }},
+	member[machine]{key: "RegionId", word: func(m *machine) *string { return &m.region }},
+	member[machine]{key: "ZoneId", word: func(m *machine) *string { return &m.Zone }},
+	member[machine]{key: "InstanceType", word: func(m *machine) *string { return &m.Type }},
+	member[machine]{key: "InstanceTypeFamily", word: func(m *machine) *string { return &m.Family }},
+	member[machine]{key: "ImageId", word: func(m *machine) *string { return &m.ImageID }},
+	member[machine]{key: "OSName", word: func(m *machine) *string { return &m.OSName }},
+	member[machine]{key: "OSNameEn", word: func(m *machine) *string { return &m.OSNameEn }},
+	member[machine]{key: "OSType", word: func(m *machine) *string { return &m.OSType }},
+	member[machine]{key: "Status", word: func(m *machine) *string { return &m.Status }},
+	member[machine]{key: "InstanceNetworkType", word: func(m *machine) *string { return &m.NetworkType }},
+	member[machine]{key: "Cpu", read: func(r *pageReader, m *machine) { m.CPU = r.whole() }},
+	member[machine]{key: "Memory", read: func(r *pageReader, m *machine) { m.MemoryMiB = r.whole() }},
+	member[machine]{key: "IoOptimized", read: func(r *pageReader, m *machine) { m.IoOptimized = r.boolean() }},
+	member[machine]{key: "ImageOptions", read: func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, nil) }},
+	member[machine]{key: "Tags", read: func(r *pageReader, m *machine) { tagsMembers.read(r, m, nil) }},
 )
 
-var imageOptionMembers = membersOf(nil, member[machine]{"CurrentOSNVMeSupported", func(r *pageReader, m *machine) { m.OSNVMe = r.boolean() }})
+var imageOptionMembers = membersOf(nil, member[machine]{key: "CurrentOSNVMeSupported", read: func(r *pageReader, m *machine) { m.OSNVMe = r.boolean() }})
 
-var tagsMembers = membersOf(anyKey, member[machine]{"Tag", func(r *pageReader, m *machine) {
+var tagsMembers = membersOf(anyKey, member[machine]{key: "Tag", read: func(r *pageReader, m *machine) {
 	first := len(r.tags)
 	for more := r.begin('['); more; more = r.next('[') {
+		last := &r.lastTag[(len(r.tags)-first)%len(r.lastTag)]
 		r.tags = append(r.tags, ecs.Tag{})
 		tag := &r.tags[len(r.tags)-1]
-		if tagMembers.read(r, tag, r.lastTag[:]); *tag == (ecs.Tag{}) {
+		if tagMembers.read(r, tag, last[:]); *tag == (ecs.Tag{}) {
 			r.fail()
 		}
 	}
@@ -232,8 +261,8 @@ var tagsMembers = membersOf(anyKey, member[machine]{"Tag", func(r *pageReader, m
 
 var tagMembers = membersOf(
 	func(key string) bool { return key == "Key" || key == "Value" }, // an older spelling
-	member[ecs.Tag]{"TagKey", func(r *pageReader, t *ecs.Tag) { t.Key = r.word() }},
-	member[ecs.Tag]{"TagValue", func(r *pageReader, t *ecs.Tag) { t.Value = r.word() }},
+	member[ecs.Tag]{key: "TagKey", word: func(t *ecs.Tag) *string { return &t.Key }},
+	member[ecs.Tag]{key: "TagValue", word: func(t *ecs.Tag) *string { return &t.Value }},
 )
 
 // fail says that something is out of the ordinary.
@@ -241,13 +270,8 @@ func (r *pageReader) fail() { r.place = r.size + 1 }
 
 // space passes over white space.
 func (r *pageReader) space() {
-	for r.text[r.place] <= ' ' {
-		switch r.text[r.place] {
-		case ' ', '\n', '\t', '\r':
-			r.place++
-		default:
-			return
-		}
+	for c := r.text[r.place]; c == ' ' || c == '\n' || c == '\t' || c == '\r'; c = r.text[r.place] {
+		r.place++
 	}
 }
 
@@ -270,6 +294,10 @@ func (r *pageReader) begin(opening byte) bool {
 // next passes over the comma behind a member or an element and reports true, or over the
 // end of the object or list.
 func (r *pageReader) next(opening byte) bool {
+	if r.text[r.place] == ',' && r.text[r.place+1] > ' ' { // as nearly everywhere
+		r.place++
+		return true
+	}
 	r.space()
 	switch r.text[r.place] {
 	case ',':

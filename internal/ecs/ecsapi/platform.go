@@ -75,11 +75,11 @@ var listSeed = maphash.MakeSeed()
 
 // offerMembers are those of the usual answer: any other may say that the call failed.
 var offerMembers = membersOf(anyKey,
-	member[wireOffered]{"RequestId", func(r *pageReader, o *wireOffered) { o.RequestID = r.own() }},
-	member[wireOffered]{"RegionId", func(r *pageReader, o *wireOffered) { o.RegionID = r.own() }},
-	member[wireOffered]{"ImageId", func(r *pageReader, o *wireOffered) { o.ImageID = r.own() }},
-	member[wireOffered]{"NextToken", func(r *pageReader, o *wireOffered) { o.NextToken = r.own() }},
-	member[wireOffered]{"InstanceTypes", func(r *pageReader, o *wireOffered) {
+	member[wireOffered]{key: "RequestId", read: func(r *pageReader, o *wireOffered) { o.RequestID = r.own() }},
+	member[wireOffered]{key: "RegionId", read: func(r *pageReader, o *wireOffered) { o.RegionID = r.own() }},
+	member[wireOffered]{key: "ImageId", read: func(r *pageReader, o *wireOffered) { o.ImageID = r.own() }},
+	member[wireOffered]{key: "NextToken", read: func(r *pageReader, o *wireOffered) { o.NextToken = r.own() }},
+	member[wireOffered]{key: "InstanceTypes", read: func(r *pageReader, o *wireOffered) {
 		from := r.place
 		r.skip(deepest)
 		o.InstanceTypes = r.text[from:r.place]
