@@ -84,9 +84,9 @@ func valuesOf(command *cobra.Command, flag string) func(*cobra.Command) []string
 	case flag == "since":
 		return scanIDs
 	case flag == "output" && command.Name() == "plan":
-		return words(spelt(plan.Formats())...)
+		return words(report.Names(plan.Formats())...)
 	case flag == "output":
-		return words(spelt(report.Formats())...)
+		return words(report.Names(report.Formats())...)
 	}
 	return nil
 }
@@ -140,14 +140,6 @@ func noteUnlisted(cmd *cobra.Command) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: --target %s: the family is in no table and is judged by its name alone%s\n", report.Short(name, 40), app.Meant(t.Family, rs.Families().Names()))
 		}
 	}
-}
-
-func spelt(formats []report.Format) []string {
-	out := make([]string, len(formats))
-	for i, f := range formats {
-		out[i] = string(f)
-	}
-	return out
 }
 
 // inStore asks the store that the command line names, or that of the

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,11 +34,16 @@ type outputFlags struct {
 func (f *outputFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	f.set = fl
-	fl.StringVar(&f.format, "output", "table", "table, json, jsonl, csv, html or markdown; default what the name of --out ends in, else table")
+	f.addFormat(report.Formats())
 	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
 	fl.BoolVar(&f.compact, "compact", false, "json and jsonl: rows that refer to a legend of verdicts and remedies, which is printed once")
 	f.addExcel(fl)
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+}
+
+// addFormat adds the flag for one of formats.
+func (f *outputFlags) addFormat(formats []report.Format) {
+	f.set.StringVar(&f.format, "output", string(report.Table), report.Choice(formats)+"; default what the name of --out ends in, else table")
 }
 
 func (f *outputFlags) addExcel(fl *pflag.FlagSet) {
@@ -51,7 +55,7 @@ func (f *outputFlags) check() (report.Format, *rules.Level, error) {
 	f.implied()
 	format, err := report.ParseFormat(f.format)
 	if err != nil {
-		return "", nil, usage(fmt.Errorf("--output: %w%s", err, app.Meant(f.format, spelt(report.Formats()))))
+		return "", nil, usage(fmt.Errorf("--output: %w%s", err, app.Meant(f.format, report.Names(report.Formats()))))
 	}
 	if f.set != nil {
 		if f.compact && format != report.JSON && format != report.JSONL && config.Typed(f.set, "compact") {
@@ -82,10 +86,7 @@ func (f *outputFlags) implied() {
 	if f.set == nil || f.out == "" || f.set.Changed("output") {
 		return
 	}
-	format := map[string]report.Format{
-		".html": report.HTML, ".htm": report.HTML, ".csv": report.CSV, ".json": report.JSON, ".jsonl": report.JSONL, ".md": report.Markdown, ".markdown": report.Markdown,
-	}[strings.ToLower(filepath.Ext(f.out))]
-	if format != "" {
+	if format := report.FileFormat(f.out); format != "" {
 		f.format = string(format)
 	}
 }

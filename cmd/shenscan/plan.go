@@ -126,7 +126,7 @@ they differ, and an instance whose change is not offered as it is is not ready.`
 	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
 	flags.cloud.addEndpoints(cmd)
 	flags.output.set = fl
-	fl.StringVar(&flags.output.format, "output", "table", "table, json, csv, html or markdown; default what the name of --out ends in, else table")
+	flags.output.addFormat(plan.Formats())
 	fl.StringVar(&flags.output.out, "out", "", "write the plan to this file instead of stdout")
 	flags.output.addExcel(fl)
 	needs(fl, []string{"progress"}, "since")

@@ -13,6 +13,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,37 @@ func ParseFormat(text string) (Format, error) {
 	case format == "text":
 		return Table, nil
 	}
-	return "", fmt.Errorf("%w %q: use table, json, jsonl, csv, html or markdown", ErrFormat, Short(text, 40))
+	return "", fmt.Errorf("%w %q: use %s", ErrFormat, Short(text, 40), Choice(Formats()))
+}
+
+// FileFormat is the format of a file whose name ends in one that ParseFormat reads,
+// or in .htm; "" where it ends in none.
+func FileFormat(name string) Format {
+	ending := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
+	if ending == "htm" {
+		return HTML
+	}
+	format, err := ParseFormat(ending)
+	if err != nil {
+		return ""
+	}
+	return format
+}
+
+// Names are formats as a command line spells them.
+func Names(formats []Format) []string {
+	names := make([]string, len(formats))
+	for i, format := range formats {
+		names[i] = string(format)
+	}
+	return names
+}
+
+// Choice names several formats as help texts do: "table, json or csv".
+func Choice(formats []Format) string {
+	names := Names(formats)
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // Report is what is shown. Counts come from Summary; Scan, when it has an ID,

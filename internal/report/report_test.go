@@ -280,3 +280,16 @@ func TestParseFormat(t *testing.T) {
 		t.Errorf("ParseFormat(xls) = %v, want a clean ErrFormat", err)
 	}
 }
+
+// A file is written in the format that its name ends in, of every format there is.
+func TestFileFormatIsWhatTheNameEndsIn(t *testing.T) {
+	endings := map[string]report.Format{"a.b/plan.HTM": report.HTML, "x.md": report.Markdown, "csv": "", "fleet.csv.gz": "", "": ""}
+	for _, format := range report.Formats() {
+		endings["fleet."+string(format)] = format
+	}
+	for name, want := range endings {
+		if got := report.FileFormat(name); got != want {
+			t.Errorf("FileFormat(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
