@@ -182,6 +182,15 @@ func totals(summary *record.Summary, ch chan<- prometheus.Metric) {
 			ch <- gauge(unknownInstances, float64(n), label(target), label(check))
 		}
 	}
+	for target, verdicts := range summary.Confidence {
+		for verdict, sure := range verdicts {
+			for confidence, n := range sure {
+				if n > 0 {
+					ch <- gauge(confidences, float64(n), label(target), verdict, confidence)
+				}
+			}
+		}
+	}
 	ch <- gauge(storeInstances, float64(summary.Instances))
 	ch <- gauge(storeGone, float64(summary.Gone))
 }
@@ -194,9 +203,6 @@ const mostOwners = 50
 func standings(counted *store.Standings, ch chan<- prometheus.Metric) {
 	for k, n := range counted.Waived {
 		ch <- gauge(waivedInstances, float64(n), label(k.Target), k.Verdict)
-	}
-	for k, n := range counted.Confidence {
-		ch <- gauge(confidences, float64(n), label(k.Target), k.Verdict, k.Confidence)
 	}
 	for k, n := range ownersOf(counted.Owners) {
 		ch <- gauge(ownerOpen, float64(n), k.owner, k.target)

@@ -54,6 +54,7 @@ func small() *fixed {
 		summary: &record.Summary{
 			Instances: 5, Gone: 1, Legacy: 2, Targets: []string{"kvm", "shenlong-7"}, AsOf: end,
 			Verdicts:          map[string]map[string]int{"kvm": {"compatible": 5, "unknown": 0}, "shenlong-7": {"compatible": 2, "incompatible": 2, "unknown": 1}},
+			Confidence:        map[string]map[string]map[string]int{"shenlong-7": {"compatible": {"high": 5, "medium": 0}}},
 			UnknownByQuestion: map[string]map[string]int{"kvm": {"confirm-version": 0, "ask-platform": 0}, "shenlong-7": {"confirm-version": 1, "ask-platform": 0}},
 			Groups: []record.Group{
 				group("kvm", "compatible", "centos", "5.8", true, 2), group("kvm", "compatible", "debian", "12", false, 2), group("kvm", "compatible", "unknown", "", false, 1),
@@ -66,9 +67,8 @@ func small() *fixed {
 			},
 		},
 		standings: &store.Standings{
-			Waves:      map[store.WaveKey]int{{Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "ready"}: 2, {Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "waived"}: 3},
-			Confidence: map[store.ConfidenceKey]int{{Target: "shenlong-7", Verdict: "compatible", Confidence: "high"}: 5},
-			Waived:     map[store.WaivedKey]int{{Target: "shenlong-7", Verdict: "incompatible"}: 3},
+			Waves:  map[store.WaveKey]int{{Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "ready"}: 2, {Account: "prod", Region: "cn-hangzhou", Target: "shenlong-7", Wave: "waived"}: 3},
+			Waived: map[store.WaivedKey]int{{Target: "shenlong-7", Verdict: "incompatible"}: 3},
 			Owners: &record.Shares{Largest: []record.Share{
 				{Name: "", Instances: 1, Targets: map[string]record.Standing{"shenlong-7": {Open: 1}}},
 				{Name: "payments", Instances: 4, Targets: map[string]record.Standing{"shenlong-7": {Open: 2}}},

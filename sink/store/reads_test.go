@@ -209,8 +209,12 @@ func TestFiguresAddUpToTheRows(t *testing.T) {
 		}
 		waves[key.Region+" "+key.Target] += n
 	}
-	for key, n := range figures.Standings.Confidence {
-		sure[key.Target+" "+key.Verdict+" "+key.Confidence] += n
+	for target, verdicts := range figures.Summary.Confidence {
+		for verdict, counts := range verdicts {
+			for confidence, n := range counts {
+				sure[target+" "+verdict+" "+confidence] += n
+			}
+		}
 	}
 	rows := all(t, db, store.Filter{})
 	for _, r := range rows {

@@ -9,25 +9,21 @@ import (
 // WaveKey names a wave in one account and region.
 type WaveKey struct{ Account, Region, Target, Wave string }
 
-// ConfidenceKey names a verdict by how firm it is.
-type ConfidenceKey struct{ Target, Verdict, Confidence string }
-
 // WaivedKey names what a verdict was before it was waived.
 type WaivedKey struct{ Target, Verdict string }
 
 // Standings are counts of instances by what a plan makes of their verdicts. They
 // are not to be changed.
 type Standings struct {
-	Waves      map[WaveKey]int
-	Confidence map[ConfidenceKey]int
-	Waived     map[WaivedKey]int
+	Waves  map[WaveKey]int
+	Waived map[WaivedKey]int
 	// Owners are those of the last point of progress; nil where none are counted.
 	Owners *record.Shares
 }
 
 func (s *snapshot) stand() *Standings {
 	s.standOnce.Do(func() {
-		out := &Standings{Waves: map[WaveKey]int{}, Confidence: map[ConfidenceKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
+		out := &Standings{Waves: map[WaveKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
 		for _, sc := range s.scopes {
 			for i := range sc.counts {
 				classCount := &sc.counts[i]
@@ -38,7 +34,6 @@ func (s *snapshot) stand() *Standings {
 					}
 					id := allWaves[st.Wave]
 					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += classCount.n
-					out.Confidence[ConfidenceKey{target, classCount.Level(t).String(), st.Confidence.String()}] += classCount.n
 					if id == waves.Waived {
 						out.Waived[WaivedKey{target, st.Was.String()}] += classCount.n
 					}
