@@ -65,7 +65,7 @@ func TestRecipesNameEveryPlace(t *testing.T) {
 		if filepath.Dir(path) == filepath.Clean(root) { // the demo and others write their reports there
 			return nil
 		}
-		if !slices.Contains([]string{".go", ".yaml", ".json", ".tsv", ".md", ".html"}, filepath.Ext(name)) || strings.HasSuffix(name, "_test.go") || name == "CHANGELOG.md" || name == "ADDING.md" {
+		if !slices.Contains([]string{".go", ".html", ".js", ".json", ".md", ".tsv", ".yaml", ".yml"}, filepath.Ext(name)) || strings.HasSuffix(name, "_test.go") || name == "CHANGELOG.md" || name == "ADDING.md" {
 			return nil
 		}
 		b, err := os.ReadFile(path)
