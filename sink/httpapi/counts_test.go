@@ -82,11 +82,7 @@ func TestEveryCountOfEveryPageIsALink(t *testing.T) {
 	scans := w.fleet.Scan
 	scans.ID, scans.New, scans.Gone, scans.Changed = "20261122T012000Z-before", 3, 2, 1
 	w.store.PutScan(scans)
-	rec := w.fleet.Records[0]
-	for _, path := range []string{
-		"/", "/instances", "/instances/" + rec.InstanceID, "/scans", "/scans/" + scans.ID, "/scans/20261123T012900Z-running",
-		"/changes?since=7d", "/changes?scan=" + scans.ID, "/plan?target=shenlong-8&owner_tag=owner", "/plan?target=shenlong-8&wave=replace-os", "/rules",
-	} {
+	for _, path := range append(w.pages(t), "/scans/"+scans.ID, "/changes?scan="+scans.ID) {
 		page := w.get(path)
 		if page.Code != http.StatusOK {
 			t.Fatalf("%s: %d", path, page.Code)

@@ -124,11 +124,13 @@ func TestNoEnglishIsLeftOverInTheChinesePage(t *testing.T) {
 			break
 		}
 	}
-	data := append(w.fleet.Words(), "20261123T012900Z-running")
-	for _, path := range []string{
-		"/", "/instances", "/instances?verdict=incompatible&target=shenlong-6&os=CentOS", "/instances?q=nothing", "/instances/" + rec.InstanceID,
-		"/plan", "/plan?wave=repair", "/scans", "/scans/20261123T012900Z-running", "/scans/" + w.fleet.Scan.ID, "/nowhere",
-	} {
+	// Beside what the fleet brings along: the scan that runs, the instance that changed,
+	// and the source of a system, a code as in JSON, with its call.
+	data := append(w.fleet.Words(), "20261123T012900Z-running", "i-1", "image DescribeImages")
+	for _, path := range append(w.pages(t), "/instances/"+rec.InstanceID, "/plan", "/plan?wave=repair", "/nowhere") {
+		if path == "/rules" {
+			continue // it names systems, files and commands: see below
+		}
 		t.Run(path, func(t *testing.T) {
 			for _, left := range reporttest.English(bodyOf(t, w.ask(path, "Accept-Language", "zh")), data...) {
 				t.Error(left)

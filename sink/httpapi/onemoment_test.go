@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -91,10 +92,12 @@ func TestNothingIsAskedWhileAViewIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := fleet.Records[0].InstanceID
-	for path, asks := range map[string]bool{
+	asking := map[string]bool{
 		"/": true, "/plan": true, "/changes": true, "/rules": false, "/scans": false, "/scans/" + fleet.Scan.ID: false, "/instances": false, "/instances/" + id: false,
 		"/api/v1/changes?since=7d": true, "/api/v1/remedies": true, "/api/v1/plan?target=shenlong-7": true, "/api/v1/progress?target=shenlong-6": true, "/api/v1/start-groups": true, "/api/v1/explain/" + id: true, "/api/v1/instances/" + id: false,
-	} {
+	}
+	noneMissing(t, maps.Keys(asking))
+	for path, asks := range asking {
 		answers.asked = 0
 		got := httptest.NewRecorder()
 		handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, path, http.NoBody))

@@ -2,14 +2,18 @@ package httpapi_test
 
 import (
 	"html"
+	"iter"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/shenscan/shenscan/internal/report/reporttest"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink/httpapi"
 )
@@ -24,6 +28,38 @@ func everyPage(t testing.TB, n int) *world {
 	var w *world
 	w = newWorld(t, n, func(o *httpapi.Options) { o.Answers, o.Rules = &later{&w}, rs.Definition })
 	return w
+}
+
+// pages are addresses of every page there is, some of them in several forms. A new
+// page has its address here: what is true of every page is then tried on it.
+func (w *world) pages(t testing.TB) []string {
+	t.Helper()
+	out := []string{
+		"/", "/instances", "/instances?verdict=incompatible&target=shenlong-6&os=CentOS", "/instances?q=nothing", "/instances/" + w.fleet.Records[0].InstanceID,
+		"/scans", "/scans/" + w.fleet.Scan.ID, "/scans/20261123T012900Z-running",
+		"/changes?since=7d", "/changes?scan=" + w.fleet.Scan.ID, "/plan?target=shenlong-8&owner_tag=owner", "/plan?target=shenlong-8&wave=replace-os", "/rules",
+	}
+	noneMissing(t, slices.Values(out))
+	return out
+}
+
+// noneMissing fails where a page there is has none of these addresses: a test that
+// says something of every page would say it of those alone that it knows.
+func noneMissing(t testing.TB, addresses iter.Seq[string]) {
+	t.Helper()
+	mux := http.NewServeMux()
+	missing := map[string]bool{}
+	for _, pattern := range httpapi.PagePatterns(httpapi.Options{Answers: whole{}, Rules: func() *rules.Definition { return nil }}) {
+		mux.Handle(pattern, http.NotFoundHandler())
+		missing[pattern] = true
+	}
+	for address := range addresses {
+		_, pattern := mux.Handler(httptest.NewRequest(http.MethodGet, address, http.NoBody))
+		delete(missing, pattern)
+	}
+	for pattern := range missing {
+		t.Errorf("no address of the page %s is tried here", pattern)
+	}
 }
 
 var linkToWave = regexp.MustCompile(`<td class="n"><a href="(/plan\?[^"#]*)#list">([0-9,]+)</a>`)
@@ -194,7 +230,7 @@ func TestCodesHaveNoHoles(t *testing.T) {
 func TestFootSaysHowOldTheRulesAre(t *testing.T) {
 	foot := regexp.MustCompile(`whose knowledge is of \d{4}-\d{2}-\d{2}[^.<]{0,20}\. The same as JSON`)
 	w := everyPage(t, 5)
-	for _, path := range []string{"/", "/instances", "/scans", "/changes", "/plan", "/rules"} {
+	for _, path := range w.pages(t) {
 		if page := w.get(path).Body.String(); !foot.MatchString(page) {
 			_, rest, _ := strings.Cut(page, "<footer>")
 			t.Errorf("%s: %.300s", path, rest)
