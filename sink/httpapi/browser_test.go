@@ -155,7 +155,7 @@ func TestBrowserPagesLookAndRead(t *testing.T) {
 		{"scan-running", "/scans/20261123T012900Z-running?refresh=off"},
 		{"scan-partial", "/scans/" + w.fleet.Scan.ID},
 	}
-	noneMissing(t, func(yield func(string) bool) {
+	noneMissing(t, httpapi.PagePatterns(everything()), func(yield func(string) bool) {
 		for _, page := range pages {
 			if !yield(page.path) {
 				return

@@ -2,12 +2,17 @@ package httpapi
 
 import "net/http"
 
-// PagePatterns are the patterns of every page for people, where all are served.
-func PagePatterns(options Options) []string {
+// PagePatterns are those of every page for people.
+func PagePatterns(options Options) []string { return readable((&server{o: options}).pageRoutes()) }
+
+// APIPatterns are those of every resource of the API that is read.
+func APIPatterns(options Options) []string { return readable((&server{o: options}).apiRoutes()) }
+
+func readable(routes []route) []string {
 	var out []string
-	for _, r := range (&server{o: options}).pageRoutes() {
-		if r.method == http.MethodGet {
-			out = append(out, r.pattern())
+	for i := range routes {
+		if routes[i].method == http.MethodGet {
+			out = append(out, routes[i].pattern())
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,10 +99,13 @@ func TestThePageSpeaksTheLanguageThatIsAskedFor(t *testing.T) {
 func TestWhatProgramsReadSpeaksNoLanguage(t *testing.T) {
 	w := spoken(t, 60)
 	id := w.fleet.Records[0].InstanceID
-	for _, path := range []string{
-		"/api/v1/summary", "/api/v1/instances?limit=20", "/api/v1/instances/" + id, "/api/v1/scans", "/api/v1/trend", "/api/v1/plan", "/api/v1/instances.csv",
-		"/api/v1/openapi.json", "/api/v1/progress", "/api/v1/explain?instance=" + id, "/metrics", "/healthz", "/readyz", "/api/v1/nothing",
-	} {
+	paths := []string{
+		"/api/v1/summary", "/api/v1/instances?limit=20", "/api/v1/instances/" + id, "/api/v1/instances.csv", "/api/v1/scans", "/api/v1/scans/" + w.fleet.Scan.ID, "/api/v1/outcomes", "/api/v1/trend",
+		"/api/v1/changes?since=7d", "/api/v1/plan", "/api/v1/remedies", "/api/v1/progress", "/api/v1/probe", "/api/v1/start-groups", "/api/v1/explain/" + id,
+		"/api/v1/openapi.json", "/api/v1/schema/record.v1.json", "/metrics", "/healthz", "/readyz", "/api/v1/nothing",
+	}
+	noneMissing(t, httpapi.APIPatterns(everything()), slices.Values(paths))
+	for _, path := range paths {
 		english, chinese := w.ask(path), w.ask(path, "Accept-Language", "zh-CN", "Cookie", "shenscan_lang=zh")
 		if a, b := bodyOf(t, english), bodyOf(t, chinese); a != b || english.StatusCode != chinese.StatusCode {
 			t.Errorf("%s: Chinese changes the answer:\n%.300s\n%.300s", path, a, b)

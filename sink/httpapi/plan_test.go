@@ -39,17 +39,22 @@ func (w *world) pages(t testing.TB) []string {
 		"/scans", "/scans/" + w.fleet.Scan.ID, "/scans/20261123T012900Z-running",
 		"/changes?since=7d", "/changes?scan=" + w.fleet.Scan.ID, "/plan?target=shenlong-8&owner_tag=owner", "/plan?target=shenlong-8&wave=replace-os", "/rules",
 	}
-	noneMissing(t, slices.Values(out))
+	noneMissing(t, httpapi.PagePatterns(everything()), slices.Values(out))
 	return out
 }
 
-// noneMissing fails where a page there is has none of these addresses: a test that
-// says something of every page would say it of those alone that it knows.
-func noneMissing(t testing.TB, addresses iter.Seq[string]) {
+// everything are options by which every page is served; nothing answers there.
+func everything() httpapi.Options {
+	return httpapi.Options{Answers: whole{}, Rules: func() *rules.Definition { return nil }}
+}
+
+// noneMissing fails where no address leads to one of the patterns: a test that says
+// something of every page would say it of those alone that it knows.
+func noneMissing(t testing.TB, patterns []string, addresses iter.Seq[string]) {
 	t.Helper()
 	mux := http.NewServeMux()
 	missing := map[string]bool{}
-	for _, pattern := range httpapi.PagePatterns(httpapi.Options{Answers: whole{}, Rules: func() *rules.Definition { return nil }}) {
+	for _, pattern := range patterns {
 		mux.Handle(pattern, http.NotFoundHandler())
 		missing[pattern] = true
 	}
@@ -58,7 +63,7 @@ func noneMissing(t testing.TB, addresses iter.Seq[string]) {
 		delete(missing, pattern)
 	}
 	for pattern := range missing {
-		t.Errorf("no address of the page %s is tried here", pattern)
+		t.Errorf("no address of %s is tried here", pattern)
 	}
 }
 
