@@ -56,7 +56,7 @@ func standard(importPath string) bool {
 }
 
 // layerOf returns the longest row that covers path.
-func layerOf(path string) (best layer, ok bool) {
+func layerOf(layers []layer, path string) (best layer, ok bool) {
 	for _, l := range layers {
 		if matches(l.path, path) && (!ok || len(l.path) > len(best.path)) {
 			best, ok = l, true
@@ -66,11 +66,11 @@ func layerOf(path string) (best layer, ok bool) {
 }
 
 // check returns one line for each breach of the tables.
-func check(p pkg) (breaches []string) {
+func check(layers []layer, p pkg) (breaches []string) {
 	breach := func(format string, args ...any) {
 		breaches = append(breaches, p.path()+": "+fmt.Sprintf(format, args...))
 	}
-	row, ok := layerOf(p.path())
+	row, ok := layerOf(layers, p.path())
 	if !ok {
 		breach("no row of the import table covers it: add one that says what it may import")
 	}
@@ -156,8 +156,9 @@ func TestImportsFollowTheTable(t *testing.T) {
 	if len(pkgs) < 5 {
 		t.Fatalf("go list named %d packages; the table was not checked", len(pkgs))
 	}
+	table := layers(t)
 	for _, p := range pkgs {
-		for _, b := range check(p) {
+		for _, b := range check(table, p) {
 			t.Error(b)
 		}
 	}
@@ -165,6 +166,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 
 func TestStrayImportsAreFound(t *testing.T) {
 	const doc = "Package x is documented."
+	table := layers(t)
 	for name, tc := range map[string]struct {
 		path    string
 		imports []string
@@ -199,7 +201,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 			if tc.doc == "-" {
 				p.Doc = ""
 			}
-			got := check(p)
+			got := check(table, p)
 			switch {
 			case tc.want == "" && len(got) > 0:
 				t.Errorf("breaches %q, want none", got)
@@ -233,11 +235,30 @@ func TestRulesHaveNoClock(t *testing.T) {
 	}
 }
 
+// What no package does need not be allowed: a row says what the packages are like.
 func TestEveryRowIsUsed(t *testing.T) {
-	pkgs := list(t)
-	for _, l := range layers {
-		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return matches(l.path, p.path()) }) {
+	pkgs, table := list(t), layers(t)
+	for _, l := range table {
+		covered := false
+		needed := map[string]bool{}
+		for _, p := range pkgs {
+			if row, ok := layerOf(table, p.path()); !ok || row.path != l.path {
+				continue
+			}
+			covered = true
+			for _, imported := range p.Imports {
+				for _, may := range l.may {
+					needed[may] = needed[may] || matches(may, ours(imported))
+				}
+			}
+		}
+		if !covered {
 			t.Errorf("%s: the row covers no package: remove it", l.path)
+		}
+		for _, may := range l.may {
+			if !needed[may] {
+				t.Errorf("%s: nothing there imports %s: leave it out of the row", l.path, may)
+			}
 		}
 	}
 }

@@ -1,74 +1,55 @@
 package archtest
 
-import "regexp"
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
 
-// layer is one row of the import table: what the packages at path may import
-// of this module in code that ships. A path that ends in "/..." covers the
-// package of that name and all below it; the longest matching row counts.
+// layer is one row of the import table of docs/ARCHITECTURE.md: what the packages
+// at path may import of this module in code that ships. A path that ends in "/..."
+// covers the package of that name and all below it; the longest matching row counts.
 type layer struct {
 	path string
 	may  []string
 }
 
-// nouns are the packages that every layer but rules may name things with.
-var nouns = []string{"internal/ecs", "internal/event", "internal/record", "rules/..."}
+var (
+	layerRow = regexp.MustCompile("(?m)^\\| (`[^|]*`) \\| [^|]+ \\| (nothing|`[^|]*`) \\|$")
+	quoted   = regexp.MustCompile("`([^`]+)`")
+)
 
-// layers is the whole table. A package that no row covers fails the test.
-var layers = []layer{
-	// Pure: facts in, verdicts out.
-	{"rules/...", []string{"rules/..."}},
-
-	// Nouns and seams.
-	{"internal/ecs", []string{"rules"}}, // an instance has Facts
-	{"internal/record", []string{"rules"}},
-	{"internal/schema", []string{"internal/record", "rules"}},
-	{"internal/filter", []string{"rules", "rules/distro"}}, // what narrows an answer, whoever gives it
-	{"internal/probe", []string{"rules/..."}},              // what a machine is asked and how its answer is read
-	{"internal/event", []string{"internal/ecs", "internal/record", "rules", "rules/outcome"}},
-	{"internal/lang", nil},  // texts in other languages, whoever shows them
-	{"internal/files", nil}, // how files are written, whatever is in them
-	// Spans know no message: whoever makes one names it.
-	{"internal/trace/...", []string{"internal/trace/..."}},
-	{"internal/ecs/ecsapi/...", []string{"internal/ecs", "internal/ecs/ecsapi/...", "internal/trace", "rules"}}, // fills the Facts
-	{"internal/ecs/ecsfile", []string{"internal/ecs", "internal/ecs/ecsapi", "rules"}},                          // saved answers are spelt like live ones
-	// The simulator knows what it holds without asking rules, so that it can check them.
-	{"internal/ecs/ecssim/...", []string{"internal/ecs", "internal/ecs/ecssim/..."}},
-	{"internal/ecs/ecstest", []string{"internal/ecs", "rules"}}, // one suite for every ecs.API
-	{"internal/bus/...", []string{"internal/ecs", "internal/event", "internal/bus/...", "internal/trace"}},
-
-	// Stages: they meet on the bus and never import each other.
-	{"producer/...", append([]string{"producer/...", "internal/trace", "internal/filter", "internal/probe"}, nouns...)},
-	{"workers/...", append([]string{"workers/...", "internal/trace", "internal/probe"}, nouns...)},
-	// The sink follows the results in their order and emits events in its own;
-	// both are more of the bus than one small interface could say.
-	{"sink", append([]string{"internal/bus", "internal/schema", "sink/store"}, nouns...)},
-	{"sink/store", append([]string{"sink/scans", "sink/store/format", "internal/filter"}, nouns...)},
-	// What scans have come to: pure, without a file, a clock or a network.
-	{"sink/scans", []string{"internal/ecs", "internal/event", "internal/record"}},
-	// The bytes of the store: pure, without a transaction.
-	{"sink/store/format", []string{"internal/ecs", "internal/event", "rules", "rules/outcome"}},
-	{"sink/exporter/...", []string{"internal/record", "rules", "sink/store"}},
-
-	// Views of the sink's records.
-	{"internal/report/...", []string{"internal/ecs", "internal/lang", "internal/record", "internal/report/...", "rules"}},
-	{"internal/plan/...", []string{"internal/ecs", "internal/lang", "internal/record", "internal/plan/...", "internal/report", "rules/..."}}, // tables and escaping are the report's
-	{"sink/httpapi/...", []string{"internal/lang", "internal/record", "internal/schema", "internal/filter", "internal/report", "internal/plan", "sink/httpapi/...", "sink/store", "rules/..."}},
-
-	// Configuration, wiring, command line.
-	{"internal/config/...", []string{
-		"internal/bus", "internal/ecs/...", "internal/filter", "producer", "rules/...", "sink", "sink/...", "workers", "internal/config/...",
-	}},
-	{"internal/app/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers/..."}},
-	{"cmd/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers", "cmd/..."}},
-	{"benchmarks/...", []string{"internal/...", "producer/...", "rules/...", "sink/...", "workers/...", "benchmarks/..."}},
-	// Tests alone; what tests import is their own business.
-	{"internal/chaos/...", nil},
-	{"internal/simtest/...", nil},
-	{"internal/upgradetest", nil},
-	{"internal/proctest", nil}, // processes of tests
-	{"internal/archtest", nil},
-	{"deploy/nats", nil},
-	{"docs", nil},
+// layers reads the table. A package that no row covers fails the test.
+func layers(t *testing.T) []layer {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n## Packages, and who may import whom\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	paths := func(cell string) (out []string) {
+		for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+			path := m[1]
+			if base, deep := strings.CutSuffix(path, "/*"); deep {
+				path = base + "/..."
+			}
+			out = append(out, path)
+		}
+		return out
+	}
+	var out []layer
+	rows := layerRow.FindAllStringSubmatch(table, -1)
+	if n := strings.Count(table, "\n| ") - 2; n < 1 || len(rows) != n { // the head and the line below it are no rows
+		t.Fatalf("of %d rows of the import table %d could be read", n, len(rows))
+	}
+	for _, row := range rows {
+		for _, path := range paths(row[1]) {
+			out = append(out, layer{path, paths(row[2])})
+		}
+	}
+	return out
 }
 
 // ownership says which packages may import a library directly.
