@@ -38,6 +38,7 @@
 //	questions number u64                 -> questions for producers not yet published (JSON, S2)
 //	points    number u64, time u64       -> how far the fleet was when a scan had ended or other rules had judged it (JSON, S2)
 //	parts     number u64, time u64       -> the same by owner, account and region (JSON, S2)
+//	before    kind, key                  -> while other rules are being told of: classes, profiles and waived verdicts as they were
 //	evidence  account, 0, region, 0, source, 0, id -> what was asked for beyond the listing (JSON)
 //
 // A page is one journal entry, which appends cheaply and makes an early
