@@ -456,12 +456,12 @@ var idSeed = maphash.MakeSeed()
 // judgedBy is a hash of what a verdict rests on. An instance that starts, stops
 // or is renamed between two calls is the same.
 func judgedBy(instance *ecs.Instance) uint64 {
-	x := instance.Judged()
-	h := uint64(x.IoOptimized)<<8 | uint64(x.OSNVMe)
-	for _, s := range [...]string{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type} {
-		h = h*0x9e3779b97f4a7c15 ^ maphash.String(idSeed, s)
+	judged := instance.Judged()
+	hash := uint64(judged.IoOptimized)<<8 | uint64(judged.OSNVMe)
+	for _, text := range [...]string{judged.ImageID, judged.OSName, judged.OSNameEn, judged.OSType, judged.Type} {
+		hash = hash*0x9e3779b97f4a7c15 ^ maphash.String(idSeed, text) // so that their order counts
 	}
-	return h
+	return hash
 }
 
 // idSet is a set of ids with what came with each, as hashes: ids themselves are

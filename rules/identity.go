@@ -405,7 +405,9 @@ func (id *identity) twoKernels(console string) {
 	id.conflicts = append(id.conflicts, Conflict{Field: "kernel", Chosen: id.os.Kernel, Other: console, Evidence: EvidenceGuest, Text: "the console log"})
 }
 
-// arch chooses the CPU architecture and keeps what contradicts it.
+// arch chooses the CPU architecture: what the machine answered, else what the image
+// says, else the first of the claims. What names another is kept as a conflict; where
+// one is Arm and the other x86, and the machine did not answer, both stay possible.
 func (id *identity) arch(facts *Facts, claims []claim) {
 	id.os.Arch, id.archFrom = archName(facts.Guest.Architecture), EvidenceGuest
 	seen := func(arch string, evidence Evidence, text string) {

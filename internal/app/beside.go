@@ -220,6 +220,7 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 	return copyFrom(ctx, door, at.Dir, classifier)
 }
 
+// readDoor reads how to ask the process that holds the store in dir.
 func readDoor(dir string) (*door, error) {
 	body, err := files.ReadPrivate(doorFile(dir))
 	if errors.Is(err, os.ErrNotExist) {

@@ -58,8 +58,9 @@ func (a *App) serveDebug(ctx context.Context) error {
 	return nil
 }
 
-// debugHandler answers requests that name a loopback host, so that a page of the
-// web in a browser of this machine cannot ask under a name of its own.
+// debugHandler serves profiles of the process and, where level is not nil, reads and
+// sets the level of its log. It answers requests that name a loopback host, so that a
+// page of the web in a browser of this machine cannot ask under a name of its own.
 func debugHandler(level *slog.LevelVar, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

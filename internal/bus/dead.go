@@ -214,6 +214,7 @@ func (b *Bus) DropDead(ctx context.Context, id uint64) error {
 	return stream.DeleteMsg(ctx, id)
 }
 
+// deadLetter reads a dead letter by its number in the stream that it returns, too.
 func (b *Bus) deadLetter(ctx context.Context, id uint64) (jetstream.Stream, *DeadLetter, error) {
 	stream, err := b.stream(ctx, StreamDead)
 	if err != nil {

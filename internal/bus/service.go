@@ -88,9 +88,10 @@ func (b *Bus) Serve(ctx context.Context, name, description, version string, limi
 	return nil
 }
 
-func (b *Bus) answer(ctx context.Context, e Endpoint, request micro.Request) {
-	ctx, span := b.traceRequest(ctx, e.Subject, request)
-	reply, err := e.Handle(ctx, Request{Data: request.Data(), Caller: callerOf(request.Reply())})
+// answer has an endpoint handle a request, and replies with what came of it.
+func (b *Bus) answer(ctx context.Context, endpoint Endpoint, request micro.Request) {
+	ctx, span := b.traceRequest(ctx, endpoint.Subject, request)
+	reply, err := endpoint.Handle(ctx, Request{Data: request.Data(), Caller: callerOf(request.Reply())})
 	span.End(err)
 	b.respond(ctx, request, reply, err)
 }

@@ -466,14 +466,14 @@ func (c *comparison) compare(now, then *record.Shares, known bool, notes map[str
 			}
 		}
 	}
-	slices.SortFunc(out, func(progressPart, b ProgressPart) int {
-		if progressPart.Behind != b.Behind {
-			if progressPart.Behind {
+	slices.SortFunc(out, func(a, b ProgressPart) int {
+		if a.Behind != b.Behind {
+			if a.Behind {
 				return -1
 			}
 			return 1
 		}
-		return cmp.Or(cmp.Compare(b.Open, progressPart.Open), cmp.Compare(progressPart.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Open, a.Open), cmp.Compare(a.Name, b.Name))
 	})
 	if now.Rest != nil {
 		st := now.Rest.Targets[c.target]

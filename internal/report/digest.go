@@ -162,15 +162,15 @@ func (bs buckets) sorted() []*Bucket {
 	for _, b := range bs {
 		out = append(out, b)
 	}
-	slices.SortFunc(out, func(bucket, b *Bucket) int {
+	slices.SortFunc(out, func(a, b *Bucket) int {
 		return cmp.Or(
-			cmp.Compare(b.Verdicts.Of("incompatible"), bucket.Verdicts.Of("incompatible")),
-			cmp.Compare(b.Verdicts.Of("unknown"), bucket.Verdicts.Of("unknown")),
-			cmp.Compare(b.Verdicts.Of("needs-action"), bucket.Verdicts.Of("needs-action")),
-			cmp.Compare(b.Instances, bucket.Instances),
-			cmp.Compare(bucket.Account, b.Account), cmp.Compare(bucket.Region, b.Region),
-			cmp.Compare(bucket.OSFamily, b.OSFamily), cmp.Compare(bucket.Version, b.Version),
-			cmp.Compare(bucket.Family, b.Family),
+			cmp.Compare(b.Verdicts.Of("incompatible"), a.Verdicts.Of("incompatible")),
+			cmp.Compare(b.Verdicts.Of("unknown"), a.Verdicts.Of("unknown")),
+			cmp.Compare(b.Verdicts.Of("needs-action"), a.Verdicts.Of("needs-action")),
+			cmp.Compare(b.Instances, a.Instances),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region),
+			cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.Version, b.Version),
+			cmp.Compare(a.Family, b.Family),
 		)
 	})
 	return out

@@ -121,7 +121,8 @@ func Interpret(event *Event, scanned func(account string) bool) (*Change, error)
 	return change, change.tidy()
 }
 
-// tidy leaves each instance id once and refuses a change without any.
+// tidy sorts the instance ids, leaves each once and drops what is none. It refuses a
+// change without any, and one with more than maxInstances.
 func (c *Change) tidy() error {
 	asked := len(c.InstanceIDs)
 	c.InstanceIDs = slices.DeleteFunc(c.InstanceIDs, func(id string) bool { return !producer.IsInstanceID(id) })

@@ -146,9 +146,10 @@ func (s *Scan) listAgain(scope *Scope, plan string) []*event.ScopeCheck {
 	return []*event.ScopeCheck{s.question(scope, &event.ScopeCheck{Parts: 1, Again: true})}
 }
 
-func (s *Scan) question(p *Scope, m *event.ScopeCheck) *event.ScopeCheck {
-	m.ScanID, m.Kind, m.Scope, m.Epoch, m.Question = s.ID, s.Kind, p.Key, s.Epoch, p.Check.Question
-	return m
+// question completes a part of the question that the scope's Check names.
+func (s *Scan) question(scope *Scope, part *event.ScopeCheck) *event.ScopeCheck {
+	part.ScanID, part.Kind, part.Scope, part.Epoch, part.Question = s.ID, s.Kind, scope.Key, s.Epoch, scope.Check.Question
+	return part
 }
 
 // Answer notes an answer. It reports whether it belongs to the question that is

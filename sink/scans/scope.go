@@ -315,9 +315,9 @@ func addFailure(list []record.Failure, failure record.Failure) []record.Failure 
 }
 
 // CompareFailures is the order of causes in a report.
-func CompareFailures(failure, b record.Failure) int {
+func CompareFailures(a, b record.Failure) int {
 	return cmp.Or(
-		cmp.Compare(failure.Account, b.Account), cmp.Compare(failure.Region, b.Region), cmp.Compare(failure.API, b.API),
-		cmp.Compare(failure.Class, b.Class), cmp.Compare(failure.Code, b.Code), cmp.Compare(failure.Error, b.Error),
-		cmp.Compare(failure.Mend, b.Mend), cmp.Compare(failure.RequestID, b.RequestID))
+		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.API, b.API),
+		cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Error, b.Error),
+		cmp.Compare(a.Mend, b.Mend), cmp.Compare(a.RequestID, b.RequestID))
 }

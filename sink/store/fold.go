@@ -156,14 +156,14 @@ func (f *folder) sort() {
 		copy(b[:], format.RowID(f.at(&f.fresh[i]))[same:])
 		f.fresh[i].head = binary.BigEndian.Uint64(b[:])
 	}
-	slices.SortFunc(f.fresh, func(row, b journalRow) int {
-		if row.head != b.head {
-			if row.head < b.head {
+	slices.SortFunc(f.fresh, func(a, b journalRow) int {
+		if a.head != b.head {
+			if a.head < b.head {
 				return -1
 			}
 			return 1
 		}
-		return bytes.Compare(format.RowID(f.at(&row)), format.RowID(f.at(&b)))
+		return bytes.Compare(format.RowID(f.at(&a)), format.RowID(f.at(&b)))
 	})
 }
 

@@ -248,7 +248,7 @@ func sureness(c *outcome.Class, target int) (sure rules.Confidence, waived bool)
 	return s.Confidence, ok && s.Was != c.Level(target)
 }
 
-func compareGroups(group, b record.Group) int {
+func compareGroups(a, b record.Group) int {
 	legacy := func(g *record.Group) int {
 		if g.Legacy {
 			return 1
@@ -256,9 +256,9 @@ func compareGroups(group, b record.Group) int {
 		return 0
 	}
 	return cmp.Or(
-		cmp.Compare(group.Account, b.Account), cmp.Compare(group.Region, b.Region), cmp.Compare(group.Target, b.Target),
-		cmp.Compare(group.Verdict, b.Verdict), cmp.Compare(group.OSFamily, b.OSFamily), cmp.Compare(group.OSVersion, b.OSVersion),
-		cmp.Compare(legacy(&group), legacy(&b)))
+		cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Target, b.Target),
+		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.OSFamily, b.OSFamily), cmp.Compare(a.OSVersion, b.OSVersion),
+		cmp.Compare(legacy(&a), legacy(&b)))
 }
 
 // TrendPoint is the fleet at the end of one scan.

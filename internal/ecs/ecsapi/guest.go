@@ -204,6 +204,8 @@ func (w *wireResults) page(invocation string) (out resultPage, err error) {
 	return out, nil
 }
 
+// invocationState reads how far a command is on one machine. A status that is not
+// known counts as running: it is asked about until the time for it is over.
 func invocationState(status string) ecs.InvocationState {
 	switch status {
 	case "Success":

@@ -160,7 +160,8 @@ var quirkBits = func() map[string]int {
 
 func (q *quirks) has(bit int) bool { return q != nil && q[bit/64]&(1<<(bit%64)) != 0 }
 
-// parseQuirks reads names.
+// parseQuirks returns the set of the contradictions that are named, nil for none. A name
+// that is not known is an error, which lists those that are.
 func parseQuirks(names []string) (*quirks, error) {
 	if len(names) == 0 {
 		return nil, nil

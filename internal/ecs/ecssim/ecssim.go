@@ -363,7 +363,7 @@ func (s *Simulator) requestID() string {
 	return strings.ToUpper(string(appendUUID(nil, hash(s.fleet.seed, 'r', n), hash(n, s.fleet.seed))))
 }
 
-// send writes the answer, bent by its fault.
+// send writes the answer, or what a fault that has struck makes of it.
 func (s *Simulator) send(w http.ResponseWriter, r *http.Request, answer *answer) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json;charset=utf-8")

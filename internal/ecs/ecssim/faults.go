@@ -258,6 +258,7 @@ type armed struct {
 	matched, struck int
 }
 
+// set puts these faults in the place of those in force; their counters begin at 0.
 func (b *faultBox) set(seed uint64, all []Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -76,22 +76,24 @@ func (k *osKind) accepted() bool {
 // fromNVMe says what a guest whose kernel and drivers are known needs to start
 // from an NVMe disk.
 func (g *guest) fromNVMe() level {
-	osKind := g.kind
+	kind := g.kind
 	first, second := g.kernelNumbers()
-	backported := osKind.family == "sles" && osKind.version == "11" || strings.Contains(g.kernel, ".el6")
+	backported := kind.family == "sles" && kind.version == "11" || strings.Contains(g.kernel, ".el6")
+	beforeNVMe := kind.osType() == "linux" && first > 0 && (first < 3 || first == 3 && second < 3) && !backported // the driver came with Linux 3.3
 	switch {
-	case osKind.verdicts[3] == levelIncompatible, osKind.osType() == "linux" && first > 0 && (first < 3 || first == 3 && second < 3) && !backported:
+	// The last of the targets is SHENLONG 8, whose disks are all NVMe.
+	case kind.verdicts[targets-1] == levelIncompatible, beforeNVMe:
 		return levelIncompatible
 	case g.nvme:
 		return levelCompatible
 	}
-	switch osKind.family {
+	switch kind.family {
 	case "windows-server":
-		if osKind.version == "2008r2" || osKind.version == "2012" {
+		if kind.version == "2008r2" || kind.version == "2012" {
 			return levelUnknown // a hotfix or a vendor's driver may be there
 		}
 	case "sles":
-		if osKind.version == "11" {
+		if kind.version == "11" {
 			return levelUnknown
 		}
 	case "coreos":

@@ -166,7 +166,7 @@ func (s *Simulator) listAccounts(call *call, _ *scope) (object, *apiError) {
 		return nil, err
 	}
 	falls := s.against(MembersCountFalls)
-	if falls || s.against(MembersUncounted) || s.against(MembersCountLow) {
+	if falls || s.against(MembersUncounted) || s.against(MembersCountLow) { // what is said of counts shows where there are several pages
 		few := min(at.size, 5)
 		at = paging{at.from / at.size * few, few}
 	}

@@ -56,7 +56,7 @@ func (w *SectionWriter) Saw(ordinal uint32) {
 // Value returns the journal value, which the caller may keep, and how far into
 // it the rows begin.
 func (w *SectionWriter) Value() (value []byte, rowsAt int) {
-	value = make([]byte, 0, len(w.head)+len(w.Rows)+len(w.seen)+20)
+	value = make([]byte, 0, len(w.head)+len(w.Rows)+len(w.seen)+2*binary.MaxVarintLen64)
 	value = append(value, w.head...)
 	value = binary.AppendUvarint(value, uint64(w.Changed))
 	rowsAt = len(value)
