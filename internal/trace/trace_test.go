@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/shenscan/shenscan/internal/proctest"
 	"github.com/shenscan/shenscan/internal/trace"
 	"github.com/shenscan/shenscan/internal/trace/tracetest"
 )
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
+	proctest.Waits()
 	goleak.VerifyTestMain(m)
 }
 
@@ -67,9 +69,23 @@ func collector(t *testing.T) *tracetest.Collector {
 	return c
 }
 
-func open(t *testing.T, o trace.Options) *trace.Tracer {
+// opening is held by whoever opens a tracer: the environment is read then, and
+// never again.
+var opening sync.Mutex
+
+// open opens a tracer with variables of the environment that only it sees, names
+// and values by turns, so that tests with several of them run side by side.
+func open(t *testing.T, o trace.Options, environ ...string) *trace.Tracer {
 	t.Helper()
 	o.Service = "test"
+	opening.Lock()
+	defer opening.Unlock()
+	for i := 0; i < len(environ); i += 2 {
+		if err := os.Setenv(environ[i], environ[i+1]); err != nil { //nolint:usetesting // t.Setenv is not for tests that run side by side
+			t.Fatal(err)
+		}
+		defer os.Unsetenv(environ[i])
+	}
 	tr, err := trace.Open(t.Context(), o)
 	if err != nil || tr == nil {
 		t.Fatalf("Open: %v, tracer %v", err, tr)
@@ -297,6 +313,7 @@ func TestEnvironmentIsRead(t *testing.T) {
 }
 
 func TestACollectorThatAsksForPatienceGetsIt(t *testing.T) {
+	t.Parallel()
 	c := collector(t)
 	c.Refuse(http.StatusServiceUnavailable)
 	tr := open(t, trace.Options{Endpoint: c.URL, Ratio: 1})
@@ -335,7 +352,7 @@ func TestLostSpansAreCountedAndRedirectsNotFollowed(t *testing.T) {
 // The client quotes what the collector answers, and reports what it cannot
 // read of the environment to standard error by itself.
 func TestNothingTheCollectorAnswersIsLogged(t *testing.T) {
-	setenv(t, "OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"refused": func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, r.Header.Get("X-Key"), http.StatusForbidden)
@@ -361,10 +378,11 @@ func TestNothingTheCollectorAnswersIsLogged(t *testing.T) {
 		"partly": func(w http.ResponseWriter, r *http.Request) { answerPartly(w, 2, r.Header.Get("X-Key")) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := httptest.NewServer(answer)
 			defer srv.Close()
 			var log buffer
-			tr := open(t, trace.Options{Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			tr := open(t, trace.Options{Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil))}, "OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
 			_, a := tr.Begin(t.Context(), trace.Internal, name)
 			_, b := tr.Begin(t.Context(), trace.Internal, name)
 			a.End(nil)
@@ -443,15 +461,15 @@ func TestACollectorThatTakesAPartLosesTheRest(t *testing.T) {
 // whoever ends spans, of which there are more than the queue holds, and not
 // Close.
 func TestASilentCollectorHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer srv.Close()
 	defer close(release)
-	setenv(t, "OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")
 	var log buffer
 	tr := open(t, trace.Options{
 		Endpoint: srv.URL, Ratio: 1, Log: slog.New(slog.NewTextHandler(&log, nil)),
-	})
+	}, "OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")
 	for range 20_000 {
 		_, span := tr.Begin(t.Context(), trace.Internal, "unheard")
 		span.End(nil)
