@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -286,8 +287,20 @@ func TestTheAdministratorSeesToStreams(t *testing.T) {
 	if err := admin.DeleteStream(ctx, config.Name); err != nil {
 		t.Errorf("delete a stream: %v", err)
 	}
+	ctx, refused := context.WithCancelCause(ctx)
+	admin.Conn().SetErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) { refused(err) })
 	if _, err := admin.CreateStream(ctx, config); err == nil {
 		t.Error("the administrator made a stream")
+	}
+	violates(t, context.Cause(ctx), "$JS.API.STREAM.CREATE."+config.Name)
+}
+
+// violates holds an error against what the server says where a user may not publish
+// on a subject.
+func violates(t *testing.T, err error, subject string) {
+	t.Helper()
+	if !errors.Is(err, natsgo.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+subject+`"`) {
+		t.Errorf("%s: %v, want a permissions violation", subject, err)
 	}
 }
 
@@ -310,11 +323,13 @@ func TestTheSystemUserLooksAtServersAlone(t *testing.T) {
 		t.Fatalf("%v: %.200s", err, answer.Data)
 	}
 	for _, subject := range []string{"$SYS.REQ.SERVER.ID.RELOAD", "$SYS.REQ.SERVER.ID.LDM", "$JS.API.INFO", "shenscan.scan"} {
-		if _, err := nc.Request(subject, nil, time.Second); err == nil {
+		ctx, refused := context.WithCancelCause(t.Context()) // who is refused gets no answer, and waits no longer
+		nc.SetErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) { refused(err) })
+		ctx, end := context.WithTimeout(ctx, 30*time.Second)
+		if _, err := nc.RequestWithContext(ctx, subject, nil); err == nil {
 			t.Errorf("%s was answered", subject)
 		}
-		if err := nc.LastError(); !errors.Is(err, natsgo.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
-			t.Errorf("%s: %v, want a permissions violation", subject, err)
-		}
+		end()
+		violates(t, context.Cause(ctx), subject)
 	}
 }

@@ -52,19 +52,22 @@ func TestWhoMayNotMakeStreamsSaysWhoMust(t *testing.T) {
 	t.Parallel()
 	url, seeds := start(t)
 	for _, role := range []string{"worker", "sink"} {
-		o := options(url, seeds[role], role, slog.New(slog.DiscardHandler))
-		o.Declare = false
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		b, err := bus.Open(ctx, o)
-		cancel()
-		if err == nil {
-			b.Close()
-		}
-		for _, part := range []string{"SHENSCAN_WORK", "does not exist", "may not create it", "start a producer"} {
-			if err == nil || !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: error %v, want one with %q", role, err, part)
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			o := options(url, seeds[role], role, slog.New(slog.DiscardHandler))
+			o.Declare = false
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			b, err := bus.Open(ctx, o)
+			if err == nil {
+				b.Close()
 			}
-		}
+			for _, part := range []string{"SHENSCAN_WORK", "does not exist", "may not create it", "start a producer"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("error %v, want one with %q", err, part)
+				}
+			}
+		})
 	}
 }
 

@@ -97,6 +97,7 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 }
 
 func TestBadAnswersAreErrorsAndPassIfTheyAreRare(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		bad   http.HandlerFunc
 		class ecs.Class
@@ -207,6 +208,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestAHangEndsAtTheTimeout(t *testing.T) {
+	t.Parallel()
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"no header": func(http.ResponseWriter) {},
 		"half a body": func(w http.ResponseWriter) {
@@ -286,6 +288,7 @@ func TestConnectionsAreReused(t *testing.T) {
 }
 
 func TestErrorsAreClassifiedByCode(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		status int
 		code   string
@@ -341,6 +344,7 @@ func TestAnExpiredTokenIsTheCallersToHandle(t *testing.T) {
 // TestAnUnknownCodeIsJudgedByItsTextAndStatus holds refusals that are in no
 // document against what they say, on a call that carried a NextToken.
 func TestAnUnknownCodeIsJudgedByItsTextAndStatus(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		status        int
 		code, message string

@@ -446,6 +446,7 @@ func TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread(t *testing.T) {
 // Against the simulator: what it hides from those who do not ask for its owner
 // is found all the same, and nothing is called deleted that is not.
 func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
+	t.Parallel()
 	sim, c := simulate(t, ecssim.Options{Instances: 4000, Regions: 1, Images: 300, Seed: 5}, nil)
 	s := ecs.Scope{Account: ecssim.DemoAccountID, Region: sim.Regions()[0]}
 	var ids []string
@@ -527,6 +528,7 @@ func TestAServerThatAnswersOneIDACallIsNotAskedForEver(t *testing.T) {
 // instance, or none, that say otherwise in a member that no document has, or in
 // one whose value is none.
 func TestAnAnswerThatSpeaksAgainstItselfIsNotTakenAsItStands(t *testing.T) {
+	t.Parallel()
 	const row, none = `{"InstanceId":"i-1"}`, ``
 	body := func(members, rows string) string {
 		return `{"RequestId":"r","NextToken":"",` + members + `,"Instances":{"Instance":[` + rows + `]}}`

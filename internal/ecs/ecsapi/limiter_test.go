@@ -96,6 +96,7 @@ func testBucket(shared Shared) *bucket {
 }
 
 func TestTheLimiterSettlesUnderTheQuota(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		q       *quotaServer
 		clients int

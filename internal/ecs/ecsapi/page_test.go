@@ -163,6 +163,7 @@ func TestDecodePageTakesTheSpellingsThatWereSeen(t *testing.T) {
 }
 
 func TestDecodePageNeverReturnsAShorterList(t *testing.T) {
+	t.Parallel()
 	good := string(bigPage(3, "t"))
 	for name, body := range map[string]string{
 		"empty":                 "",
