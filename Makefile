@@ -74,7 +74,7 @@ test/race: ## what runs side by side under the race detector, the longest tests 
 
 .PHONY: test/seeds
 test/seeds: ## the deterministic simulation with SEEDS (300) seeds from FIRST (1)
-	$(GO) test -count=1 -timeout 120m -run 'TestSeeds|TestSchedule' ./internal/simtest -args -seeds $(or $(SEEDS),300) -first $(or $(FIRST),1)
+	$(GO) test -count=1 -timeout 120m -run 'TestSeeds|TestSchedule|TestWalks' ./internal/simtest -args -seeds $(or $(SEEDS),300) -first $(or $(FIRST),1)
 
 .PHONY: test/mutants
 test/mutants: ## every rule and condition dropped, every boundary shifted: the tests of the rules notice each

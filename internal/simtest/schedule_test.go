@@ -33,6 +33,7 @@ const everyoneScans mutant = "every tick that is heard is a scan of its own"
 // In every slot one of them ends in mid-scan, and now and then the server with
 // everything: each slot is scanned once and no slot is left out.
 func TestScheduleForAnHour(t *testing.T) {
+	t.Parallel()
 	c := classifier(t)
 	seeds := []uint64{1, 2, 3, 4}
 	if len(some(failedOnce)) < len(failedOnce) {
@@ -43,7 +44,7 @@ func TestScheduleForAnHour(t *testing.T) {
 		for _, seed := range seeds {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
-				o := scheduled(t, seed, sound, c)
+				o := scheduled(t, seed, sound, c, 12)
 				t.Logf("%d scans in %d slots, %d faults, %d times in mid-scan", o.scans, o.slots, o.faults, o.ended)
 				for _, err := range o.errs {
 					t.Error(err)
@@ -57,9 +58,11 @@ func TestScheduleForAnHour(t *testing.T) {
 	}
 }
 
-// TestScheduleMistakeIsFound is the control of the test above.
+// TestScheduleMistakeIsFound is the control of the test above: each slot shows it,
+// so that two are enough.
 func TestScheduleMistakeIsFound(t *testing.T) {
-	o := scheduled(t, 1, everyoneScans, classifier(t))
+	t.Parallel()
+	o := scheduled(t, 1, everyoneScans, classifier(t), 2)
 	if len(o.errs) == 0 {
 		t.Error("a scan for everyone who heard a tick was not noticed")
 	} else {
@@ -67,12 +70,14 @@ func TestScheduleMistakeIsFound(t *testing.T) {
 	}
 }
 
+// hour is what was seen of the slots, of which an hour has twelve.
 type hour struct {
 	errs                        []error
 	scans, slots, faults, ended int
 }
 
-func scheduled(t *testing.T, seed uint64, m mutant, c *rules.Classifier) (h hour) {
+// scheduled lets a schedule tick for so many slots.
+func scheduled(t *testing.T, seed uint64, m mutant, c *rules.Classifier, slots int) (h hour) {
 	t.Helper()
 	dir, err := os.MkdirTemp(memory(), "simtest-") //nolint:usetesting // in memory where the system has it, which t.TempDir cannot say
 	if err != nil {
@@ -88,10 +93,10 @@ func scheduled(t *testing.T, seed uint64, m mutant, c *rules.Classifier) (h hour
 		if err := w.open(ctx); err != nil {
 			t.Fatal(err)
 		}
-		h.ended = w.endProducers(ctx, 12)
+		h.ended = w.endProducers(ctx, slots)
 		w.lastRepeats()
 		w.settle(ctx)
-		h.scans, h.slots = w.slots(12)
+		h.scans, h.slots = w.slots(slots)
 		h.errs, h.faults = w.errs, w.faults
 		w.close()
 		synctest.Wait()
