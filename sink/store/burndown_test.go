@@ -142,6 +142,7 @@ func addsUp(tb testing.TB, db *store.DB, j *judge, what string) {
 // repairs, rescans, scans that fail, waivers, other rules, other owners and
 // restarts, and holds every point of progress against the rows themselves.
 func TestProgressAddsUp(t *testing.T) {
+	t.Parallel()
 	rounds := 60
 	if testing.Short() {
 		rounds = 15

@@ -13,6 +13,7 @@ import (
 // TestReadersBesideTheWriter reads in every way while scans are applied. Each
 // scan sees the same fleet, so that every answer must be of a whole one.
 func TestReadersBesideTheWriter(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	s := newStream()
 	s.now = 1000

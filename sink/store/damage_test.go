@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,9 +59,13 @@ func dense(tb testing.TB) []byte {
 }
 
 // use reads everything there is and returns the first error.
-func use(path string) error {
+func use(path string) error { return useWithin(path, 0) }
+
+// useWithin waits so long for whoever else has the file, as long as the store does by
+// itself where it is 0.
+func useWithin(path string, wait time.Duration) error {
 	ctx := context.Background()
-	db, err := store.Open(ctx, store.Options{Path: path, Classifier: newJudge("a", oldOnes)})
+	db, err := store.Open(ctx, store.Options{Path: path, Classifier: newJudge("a", oldOnes), LockWait: wait})
 	if err != nil {
 		return err
 	}
@@ -93,6 +98,7 @@ func use(path string) error {
 // TestDamageIsFound flips bytes and cuts the file. What is damaged is either
 // found or, where it lies in free space, harmless; nothing panics.
 func TestDamageIsFound(t *testing.T) {
+	t.Parallel()
 	whole := dense(t)
 	rounds := 300
 	if testing.Short() {

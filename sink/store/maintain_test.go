@@ -186,6 +186,7 @@ func TestBackupFile(t *testing.T) {
 // TestWhatIsWrittenToIsInUseAndNotDamaged looks at a file in the middle of a
 // commit of another process.
 func TestWhatIsWrittenToIsInUseAndNotDamaged(t *testing.T) {
+	t.Parallel()
 	path := filled(t)
 	db := open(t, path, newJudge("a", oldOnes))
 	defer db.Close()
@@ -198,13 +199,14 @@ func TestWhatIsWrittenToIsInUseAndNotDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := use(path); !errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrCorrupt) {
+		if err := useWithin(path, 50*time.Millisecond); !errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrCorrupt) {
 			t.Error(err)
 		}
 	}
 }
 
 func TestReadOnlyChangesNothing(t *testing.T) {
+	t.Parallel()
 	path := filled(t)
 	before := mustRead(t, path)
 	if err := os.Chmod(path, 0o400); err != nil {
@@ -235,7 +237,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	if _, err := dbs[0].Apply(t.Context(), s.put(page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, s.now, machine{id: "i-later"}))); err == nil {
 		t.Error("it took something")
 	}
-	if _, err := store.Open(t.Context(), store.Options{Path: path, Classifier: newJudge("a", oldOnes)}); err == nil {
+	if _, err := store.Open(t.Context(), store.Options{Path: path, Classifier: newJudge("a", oldOnes), LockWait: 50 * time.Millisecond}); err == nil {
 		t.Error("a writer came in beside readers")
 	}
 	if !bytes.Equal(before, mustRead(t, path)) {

@@ -59,6 +59,7 @@ func threeScopes(t *testing.T) []byte {
 // TestNoDamagedPageLosesARow clears and cuts into every page in turn: either
 // that is found, or every row is there.
 func TestNoDamagedPageLosesARow(t *testing.T) {
+	t.Parallel()
 	whole := threeScopes(t)
 	path := filepath.Join(t.TempDir(), "store.db")
 	if err := os.WriteFile(path, whole, 0o600); err != nil {

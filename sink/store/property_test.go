@@ -150,6 +150,7 @@ func standing(tb testing.TB, db *store.DB) []string {
 // every permutation and repetition of the messages, in batches of any size,
 // ends in the same rows, and the rows are those that a plain model expects.
 func TestAnyOrderGivesTheSameStore(t *testing.T) {
+	t.Parallel()
 	rounds := 150
 	if testing.Short() {
 		rounds = 30
@@ -231,6 +232,7 @@ func check(tb testing.TB, db *store.DB, st *story, what string) {
 // moments, and each batch applied again after it, as after a kill between the
 // commit and the acknowledgement.
 func TestReopenAfterEveryBatch(t *testing.T) {
+	t.Parallel()
 	for seed := range 40 {
 		r := rand.New(rand.NewPCG(uint64(seed), 9))
 		st := tell(r)
