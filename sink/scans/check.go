@@ -96,7 +96,7 @@ func (s *Scan) Settle(scope *Scope, missing []string, empty bool) (settled bool,
 			return false, s.ask(scope, &read, missing, check.Round+1)
 		}
 		doubt("what is missing here changed %d times while it was asked for by id", maxRounds)
-	case read.Listed == 0 && read.Stored == 0 && len(missing) >= manyAtOnce && !empty:
+	case read.Listed == 0 && len(missing) >= manyAtOnce && !empty:
 		// Lists, counts and ids agree, and so they do where what may be seen was
 		// narrowed: a second scan has to find the same.
 		scope.Emptied = true
