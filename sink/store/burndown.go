@@ -259,9 +259,7 @@ func (a *applier) byOwner() (map[string]*part, error) {
 			if counts, err = a.ownersOf(sc, named); err != nil {
 				return nil, fmt.Errorf("count the owners of %s: %w", sc.key, err)
 			}
-			// A tag that names machines is not worth the memory, and who is beyond those told
-			// apart may be another one next time.
-			if len(counts) <= max(1024, sc.present/4) && len(named) < maxOwners {
+			if sc.keepsOwned(len(counts), len(named)) {
 				sc.owned = counts
 			}
 		}
@@ -275,6 +273,13 @@ func (a *applier) byOwner() (map[string]*part, error) {
 		}
 	}
 	return out, nil
+}
+
+// keepsOwned says whether so many counts of a scope are remembered until it is written
+// to, of so many owners that are told apart by then. A tag that names machines is not
+// worth the memory, and who is beyond those told apart may be another one next time.
+func (sc *scope) keepsOwned(counts, owners int) bool {
+	return counts <= max(1024, sc.present/4) && owners < maxOwners
 }
 
 // beyond is whose instances are that belong to more owners than are told apart.
