@@ -198,9 +198,13 @@ func ReadValues(v []byte) {
 	_ = format.ReadJSON("scope", v, &s)
 }
 
-// Instances lists what a filter with a cursor and a limit of its own lets through, as
-// one moment of the store shows it.
+// Instances lists what a filter lets through, as one moment of the store shows it.
 func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record, error] {
+	return db.InstancesAfter(ctx, f, nil, 0)
+}
+
+// InstancesAfter lists at most so many of them, from behind one of them.
+func (db *DB) InstancesAfter(ctx context.Context, f Filter, after *record.Record, limit int) iter.Seq2[*record.Record, error] {
 	return func(yield func(*record.Record, error) bool) {
 		view, err := db.View(ctx, nil, Filter{})
 		if err != nil {
@@ -208,7 +212,11 @@ func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record,
 			return
 		}
 		defer view.Close()
-		for r, err := range view.reading().instances(ctx, view.matcher(&f), &f) {
+		var place *Place
+		if after != nil {
+			place = &Place{Account: after.Account, Region: after.Region, InstanceID: after.InstanceID}
+		}
+		for r, err := range view.reading().instances(ctx, view.matcher(&f), place, limit) {
 			if !yield(r, err) {
 				return
 			}
@@ -216,13 +224,13 @@ func (db *DB) Instances(ctx context.Context, f Filter) iter.Seq2[*record.Record,
 	}
 }
 
-// Sorted is View.Sorted at the moment of the call, with the limit of the filter.
-func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place) ([]Placed, error) {
+// Sorted is View.Sorted at the moment of the call.
+func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place, limit int) ([]Placed, error) {
 	view, err := db.View(ctx, nil, f)
 	if err != nil {
 		return nil, err
 	}
-	placed, err := view.Sorted(ctx, by, after, f.Limit)
+	placed, err := view.Sorted(ctx, by, after, limit)
 	return placed, errors.Join(err, view.Close())
 }
 

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -31,32 +28,10 @@ type Filter struct {
 	Query               string    // part of an instance's id or name, in any case
 	ObservedSince       time.Time // zero: whenever
 	Gone                bool      // gone instances too
-	Cursor              string    // where to continue, from CursorAfter; "" starts with the first instance
-	Limit               int       // 0: no limit
 }
 
-// CursorAfter is the cursor that continues after the record.
-func CursorAfter(r *record.Record) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(r.Account + "\x00" + r.Region + "\x00" + r.InstanceID))
-}
-
-// ErrCursor is returned for a cursor that CursorAfter did not make.
-var ErrCursor = errors.New("this is no cursor of a listing")
-
-func parseCursor(text string) (ecs.Scope, string, error) {
-	if text == "" {
-		return ecs.Scope{}, "", nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	parts := strings.Split(string(b), "\x00")
-	if err != nil || len(parts) != 3 {
-		return ecs.Scope{}, "", ErrCursor
-	}
-	return ecs.Scope{Account: parts[0], Region: parts[1]}, parts[2], nil
-}
-
-// chunkBlocks is how many blocks one read transaction covers. While a transaction is
-// open bbolt cannot use freed pages again, so that a long one makes the file grow.
+// chunkBlocks is how many blocks are read in one piece: between pieces whoever reads may
+// be stopped, and others may read by the same view.
 const chunkBlocks = 16
 
 // reading is a way to read the store: with a snapshot, all calls see the store at one
@@ -105,14 +80,15 @@ func (r *reading) tables() *tables {
 	return r.db.readers.Load()
 }
 
-func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filter) iter.Seq2[*record.Record, error] {
+// instances lists what a filter lets through by account, region and id, from behind a
+// place if there is one, and at most so many; 0 is all.
+func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place, limit int) iter.Seq2[*record.Record, error] {
 	return func(yield func(*record.Record, error) bool) {
-		from, after, err := parseCursor(wanted.Cursor)
-		if err != nil {
-			yield(nil, err)
-			return
+		var from ecs.Scope
+		if after != nil {
+			from = ecs.Scope{Account: after.Account, Region: after.Region}
 		}
-		left := wanted.Limit
+		left := limit
 		for _, sc := range r.scopes() {
 			if sc.key.Compare(from) < 0 || !matcher.scope(sc) {
 				continue
@@ -120,7 +96,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filte
 			walk := &walker{reading: r, m: matcher, sc: sc, want: left}
 			resumed := sc.key == from
 			if resumed {
-				walk.after = []byte(after)
+				walk.after = []byte(after.InstanceID)
 			}
 			for !walk.done {
 				if err := ctx.Err(); err != nil {
@@ -140,7 +116,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filte
 					}
 				}
 			}
-			if walk.done && !resumed {
+			if !resumed {
 				if err := walk.agrees(); err != nil {
 					yield(nil, err)
 					return
@@ -150,7 +126,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, wanted *Filte
 	}
 }
 
-// walker reads one scope in chunks.
+// walker reads one scope in chunks, all in one transaction.
 type walker struct {
 	*reading
 	m     *matcher
@@ -167,11 +143,16 @@ type walker struct {
 	cand  candidateRow
 	waive *waivedCursor
 
-	over  *overlay
-	value scopeValue
-	facts *factsReader
-	rows  [][]byte
+	over   *overlay // nil until the first chunk
+	cursor *bbolt.Cursor
+	block  block // the next one; its key is nil behind the last
+	value  scopeValue
+	facts  *factsReader
+	rows   [][]byte
 }
+
+// block is what stands in the file under one key: rows whose first one has the key's id.
+type block struct{ key, value []byte }
 
 // agrees compares how many rows of the scope were read with its total, which must be
 // the same: a damaged page would otherwise omit instances in silence.
@@ -184,7 +165,6 @@ func (w *walker) agrees() error {
 
 // overlay is what the journal of a scope says beyond its blocks.
 type overlay struct {
-	fold   uint64
 	starts map[string]uint32
 	rows   map[uint32]finding // by ordinal; row is nil where only the stamp moved
 	fresh  []freshRow         // rows in no block, by id
@@ -193,25 +173,9 @@ type overlay struct {
 // chunk reads the next blocks of the scope.
 func (w *walker) chunk(tx *bbolt.Tx) error {
 	w.out = w.out[:0]
-	if err := w.begin(tx); err != nil {
-		return err
-	}
-	if w.over == nil || w.over.fold != w.value.Fold {
-		var err error
-		if w.over, err = readOverlay(tx, w.sc.no, w.value.Fold); err != nil {
+	if w.over == nil {
+		if err := w.open(tx); err != nil {
 			return err
-		}
-	}
-	prefix := format.Key32(w.sc.no)
-	cursor := tx.Bucket(bucketBlocks).Cursor()
-	nextKey, nextValue := cursor.Seek(format.RowKey(w.sc.no, w.after))
-	if nextKey == nil || !bytes.Equal(nextKey[4:], w.after) {
-		// A block's key is the id of its first row, so that the block in which the last
-		// row lies comes before that row.
-		if pk, pv := prev(cursor, nextKey); pk != nil && bytes.HasPrefix(pk, prefix) {
-			nextKey, nextValue = pk, pv
-		} else {
-			nextKey, nextValue = cursor.Seek(prefix)
 		}
 	}
 	if w.reading.rows >= mostMapped {
@@ -219,18 +183,10 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		w.reading.rows = 0
 	}
 	for range chunkBlocks {
-		if nextKey == nil || !bytes.HasPrefix(nextKey, prefix) {
-			w.done = true
-			return w.block(tx, nil, nil, nil)
-		}
-		key, value := nextKey, nextValue
-		var before []byte
-		if nextKey, nextValue = cursor.Next(); nextKey != nil && bytes.HasPrefix(nextKey, prefix) {
-			before = nextKey[4:]
-		} else {
-			w.done = true
-		}
-		if err := w.block(tx, key, value, before); err != nil || w.done {
+		at := w.block
+		w.next(w.cursor.Next())
+		w.done = w.block.key == nil
+		if err := w.emitBlock(tx, at); err != nil || w.done {
 			return err
 		}
 		if w.want > 0 && len(w.out) >= w.want {
@@ -240,20 +196,52 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 	return nil
 }
 
-// begin reads what is read anew in each transaction: what is known of the scope, what
-// waivers changed, and the profiles as they are published now, which include those of
-// the transaction.
+// open finds the block in which the walk begins.
+func (w *walker) open(tx *bbolt.Tx) (err error) {
+	if err := w.begin(tx); err != nil {
+		return err
+	}
+	if w.over, err = readOverlay(tx, w.sc.no); err != nil {
+		return err
+	}
+	w.cursor = tx.Bucket(bucketBlocks).Cursor()
+	key, value := seekBlock(w.cursor, w.sc.no, w.after)
+	if key == nil {
+		key, value = w.cursor.Seek(format.Key32(w.sc.no))
+	}
+	w.next(key, value)
+	return nil
+}
+
+// next holds the block that is read next, if it is one of the scope.
+func (w *walker) next(key, value []byte) {
+	if w.block = (block{}); bytes.HasPrefix(key, format.Key32(w.sc.no)) {
+		w.block = block{key, value}
+	}
+}
+
+// begin reads what is known of the scope, what waivers changed, and the profiles as they
+// are published, which include those of the transaction.
 func (w *walker) begin(tx *bbolt.Tx) error {
-	w.value, w.waive = scopeValue{}, nil
 	if w.m.j.waivers && !w.m.foreign {
 		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
 	}
-	profileTable := w.tables().profs.readers.Load()
-	if w.facts == nil {
-		w.facts = profileTable.reader()
-	}
-	w.facts.profileTable = profileTable
+	w.facts = w.tables().profs.readers.Load().reader()
 	return format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(w.sc.no)), &w.value)
+}
+
+// seekBlock finds the block in which the row with an id stands, if there is such a row: a
+// block's key is the id of its first row, so that it is the last one whose key is not
+// above the id. Where all of the scope are, the key is nil.
+func seekBlock(cursor *bbolt.Cursor, scope uint32, id []byte) (key, value []byte) {
+	target := format.RowKey(scope, id)
+	if key, value = cursor.Seek(target); !bytes.Equal(key, target) {
+		key, value = prev(cursor, key)
+	}
+	if !bytes.HasPrefix(key, target[:4]) {
+		return nil, nil
+	}
+	return key, value
 }
 
 func prev(cursor *bbolt.Cursor, at []byte) (k, v []byte) {
@@ -263,18 +251,18 @@ func prev(cursor *bbolt.Cursor, at []byte) (k, v []byte) {
 	return cursor.Prev()
 }
 
-// block renders the rows of one block and the fresh ones up to the next.
-func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
+// emitBlock hands on the rows of one block and the fresh ones up to the next.
+func (w *walker) emitBlock(tx *bbolt.Tx, at block) error {
 	var orders format.Orders
 	w.rows = w.rows[:0]
-	if key != nil {
+	if at.key != nil {
 		var err error
-		if w.rows, orders, err = readBlock(tx, key, value, w.rows); err != nil {
+		if w.rows, orders, err = readBlock(tx, at.key, at.value, w.rows); err != nil {
 			return err
 		}
 		w.reading.rows += len(w.rows)
 	}
-	start := w.over.starts[string(key)]
+	start := w.over.starts[string(at.key)]
 	fresh := w.over.fresh
 	for i, row := range w.rows {
 		place := finding{row, format.Stamp{Order: orders.At(i), Scan: orders.Scans[orders.Scan(i)]}}
@@ -297,7 +285,7 @@ func (w *walker) block(tx *bbolt.Tx, key, value, before []byte) error {
 			return err
 		}
 	}
-	for len(fresh) > 0 && (before == nil || bytes.Compare(fresh[0].id, before) < 0) {
+	for len(fresh) > 0 && (w.done || bytes.Compare(fresh[0].id, w.block.key[4:]) < 0) {
 		if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
 			return err
 		}
@@ -429,8 +417,8 @@ func (w *walker) render(tx *bbolt.Tx, finding finding) (*record.Record, error) {
 }
 
 // readOverlay reads the journal of a scope. What it returns is a copy.
-func readOverlay(tx *bbolt.Tx, scope uint32, fold uint64) (*overlay, error) {
-	out := &overlay{fold: fold, rows: map[uint32]finding{}}
+func readOverlay(tx *bbolt.Tx, scope uint32) (*overlay, error) {
+	out := &overlay{rows: map[uint32]finding{}}
 	prefix := format.Key32(scope)
 	var section format.Section
 	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {

@@ -159,9 +159,8 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 	out := map[string]finding{}
 	where := map[uint32]string{} // ordinal -> id
 	prefix := format.Key32(scope)
-	c := tx.Bucket(bucketJournal).Cursor()
-	jk, _ := c.Seek(prefix)
-	journal := jk != nil && bytes.HasPrefix(jk, prefix)
+	first, _ := tx.Bucket(bucketJournal).Cursor().Seek(prefix)
+	journal := bytes.HasPrefix(first, prefix)
 	var starts map[string]uint32
 	if journal {
 		var err error
@@ -210,17 +209,8 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 
 // inBlock finds an instance in the blocks of a scope.
 func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, error) {
-	target := format.RowKey(scope, id)
-	cursor := tx.Bucket(bucketBlocks).Cursor()
-	key, value := cursor.Seek(target)
-	if key == nil || !bytes.Equal(key, target) {
-		if key == nil {
-			key, value = cursor.Last()
-		} else {
-			key, value = cursor.Prev()
-		}
-	}
-	if key == nil || !bytes.HasPrefix(key, target[:4]) {
+	key, value := seekBlock(tx.Bucket(bucketBlocks).Cursor(), scope, id)
+	if key == nil {
 		return nil, nil, 0, nil
 	}
 	row, i, err := format.FindRow(value, id)

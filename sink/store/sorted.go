@@ -77,9 +77,8 @@ func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *
 	if limit <= 0 || limit > maxSorted {
 		limit = maxSorted
 	}
-	matcher.f.Limit = limit
 	if by.By == SortByKey && !by.Back {
-		return r.byKey(ctx, matcher, after)
+		return r.byKey(ctx, matcher, after, limit)
 	}
 	sorting := &sorter{reading: r, m: matcher, by: by, limit: limit, after: after}
 	if by.By == SortByClass {
@@ -98,13 +97,9 @@ func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *
 }
 
 // byKey lists instances in the order of their keys, in which they are stored.
-func (r *reading) byKey(ctx context.Context, matcher *matcher, after *Place) ([]Placed, error) {
-	filter := *matcher.f
-	if after != nil {
-		filter.Cursor = CursorAfter(&record.Record{Account: after.Account, Region: after.Region, InstanceID: after.InstanceID})
-	}
+func (r *reading) byKey(ctx context.Context, matcher *matcher, after *Place, limit int) ([]Placed, error) {
 	out := []Placed{}
-	for rec, err := range r.instances(ctx, matcher, &filter) {
+	for rec, err := range r.instances(ctx, matcher, after, limit) {
 		if err != nil {
 			return nil, err
 		}
@@ -274,13 +269,13 @@ func (s *sorter) first(ctx context.Context) (bool, error) {
 	if counts[value] < 4*s.limit {
 		return false, nil
 	}
-	filter := *s.m.f
-	if s.after != nil && s.after.Value == value {
-		filter.Cursor = CursorAfter(&record.Record{Account: s.after.Account, Region: s.after.Region, InstanceID: s.after.InstanceID})
+	after := s.after
+	if after != nil && after.Value != value {
+		after = nil
 	}
 	s.m.narrow(&value)
 	defer s.m.narrow(nil)
-	for entry, err := range s.reading.instances(ctx, s.m, &filter) {
+	for entry, err := range s.reading.instances(ctx, s.m, after, s.limit) {
 		if err != nil {
 			return false, err
 		}

@@ -138,10 +138,9 @@ func sortedWhole(t *testing.T, db *store.DB, f store.Filter, value func(*record.
 
 func paged(t *testing.T, db *store.DB, f store.Filter, by store.Sort, limit int) []string {
 	t.Helper()
-	f.Limit = limit
 	var out []string
 	for after := (*store.Place)(nil); ; {
-		got, err := db.Sorted(t.Context(), f, by, after)
+		got, err := db.Sorted(t.Context(), f, by, after, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +171,7 @@ func TestSortedPagesHoldWhileAScanWrites(t *testing.T) {
 			seen := map[string]int{}
 			pages := 0
 			for after := (*store.Place)(nil); ; pages++ {
-				got, err := db.Sorted(t.Context(), store.Filter{Limit: 100}, c.by, after)
+				got, err := db.Sorted(t.Context(), store.Filter{}, c.by, after, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -210,7 +209,7 @@ func BenchmarkSorted(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/down=%v/q=%s", order, down, q), func(b *testing.B) {
 					s.by.Down = down
 					for b.Loop() {
-						if _, err := db.Sorted(b.Context(), store.Filter{Limit: 51, Query: q}, s.by, nil); err != nil {
+						if _, err := db.Sorted(b.Context(), store.Filter{Query: q}, s.by, nil, 51); err != nil {
 							b.Fatal(err)
 						}
 					}

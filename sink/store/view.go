@@ -42,15 +42,13 @@ type View struct {
 	unread []record.ScopeStatus // of scans that have not ended, where no scan ever did
 }
 
-// View opens a view. The classifier may be nil: that of the store. The filter's
-// Cursor and Limit do not count; they belong to one listing.
+// View opens a view. The classifier may be nil: that of the store.
 func (db *DB) View(ctx context.Context, classifier Classifier, f Filter) (*View, error) {
 	if classifier != nil {
 		if n := len(classifier.Targets()); n == 0 || n > format.MaxTargets {
 			return nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 		}
 	}
-	f.Cursor, f.Limit = "", 0
 	view := &View{db: db, f: f}
 	if err := view.begin(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
@@ -426,7 +424,7 @@ func (v *View) Judged() (digest string, targets []string, own bool) {
 // range ends with an error, if there is one.
 func (v *View) Instances(ctx context.Context) iter.Seq2[*record.Record, error] {
 	f := v.f
-	return v.reading().instances(ctx, v.matcher(&f), &f)
+	return v.reading().instances(ctx, v.matcher(&f), nil, 0)
 }
 
 // ChangesSince ranges over what is remembered to have changed after a time in the
