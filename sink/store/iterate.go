@@ -30,10 +30,6 @@ type Filter struct {
 	Gone                bool      // gone instances too
 }
 
-// chunkBlocks is how many blocks are read in one piece: between pieces whoever reads may
-// be stopped, and others may read by the same view.
-const chunkBlocks = 16
-
 // reading is a way to read the store: with a snapshot, all calls see the store at one
 // moment; without, each call has a transaction of its own and sees it as it is then.
 type reading struct {
@@ -93,7 +89,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place,
 			if sc.key.Compare(from) < 0 || !matcher.scope(sc) {
 				continue
 			}
-			walk := &walker{reading: r, m: matcher, sc: sc, want: left}
+			walk := &walker{reading: r, m: matcher, sc: sc}
 			resumed := sc.key == from
 			if resumed {
 				walk.after = []byte(after.InstanceID)
@@ -103,7 +99,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place,
 					yield(nil, err)
 					return
 				}
-				if err := r.view(walk.chunk); err != nil {
+				if err := r.view(walk.step); err != nil {
 					yield(nil, fmt.Errorf("read %s: %w", sc.key, err))
 					return
 				}
@@ -126,7 +122,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place,
 	}
 }
 
-// walker reads one scope in chunks, all in one transaction.
+// walker reads one scope block by block, all in one transaction.
 type walker struct {
 	*reading
 	m     *matcher
@@ -134,7 +130,6 @@ type walker struct {
 	after []byte // id of the last row that was looked at
 	done  bool
 	there int // rows read so far that are not gone
-	want  int // how many rows the caller wants; 0: all
 	out   []*record.Record
 	all   bool // the filter lets every row of the scope through, and take does not ask for their class
 	// take is called with every row that passes the filter, which is valid during the
@@ -143,7 +138,7 @@ type walker struct {
 	cand  candidateRow
 	waive *waivedCursor
 
-	over   *overlay // nil until the first chunk
+	over   *overlay // nil until the first step
 	cursor *bbolt.Cursor
 	block  block // the next one; its key is nil behind the last
 	value  scopeValue
@@ -170,8 +165,9 @@ type overlay struct {
 	fresh  []freshRow         // rows in no block, by id
 }
 
-// chunk reads the next blocks of the scope.
-func (w *walker) chunk(tx *bbolt.Tx) error {
+// step reads the next block of the scope. Between steps whoever reads may be stopped, and
+// others may read by the same view.
+func (w *walker) step(tx *bbolt.Tx) error {
 	w.out = w.out[:0]
 	if w.over == nil {
 		if err := w.open(tx); err != nil {
@@ -182,18 +178,10 @@ func (w *walker) chunk(tx *bbolt.Tx) error {
 		unmapRead(tx)
 		w.reading.rows = 0
 	}
-	for range chunkBlocks {
-		at := w.block
-		w.next(w.cursor.Next())
-		w.done = w.block.key == nil
-		if err := w.emitBlock(tx, at); err != nil || w.done {
-			return err
-		}
-		if w.want > 0 && len(w.out) >= w.want {
-			return nil
-		}
-	}
-	return nil
+	at := w.block
+	w.next(w.cursor.Next())
+	w.done = w.block.key == nil
+	return w.emitBlock(tx, at)
 }
 
 // open finds the block in which the walk begins.
@@ -223,8 +211,8 @@ func (w *walker) next(key, value []byte) {
 // begin reads what is known of the scope, what waivers changed, and the profiles as they
 // are published, which include those of the transaction.
 func (w *walker) begin(tx *bbolt.Tx) error {
-	if w.m.j.waivers && !w.m.foreign {
-		w.waive = newWaivedCursor(tx, w.sc.no, w.after)
+	if waived := newWaivedCursor(tx, w.sc.no, w.after); waived.k != nil {
+		w.waive = waived
 	}
 	w.facts = w.tables().profs.readers.Load().reader()
 	return format.ReadJSON("scope", tx.Bucket(bucketScopes).Get(format.Key32(w.sc.no)), &w.value)
@@ -251,7 +239,8 @@ func prev(cursor *bbolt.Cursor, at []byte) (k, v []byte) {
 	return cursor.Prev()
 }
 
-// emitBlock hands on the rows of one block and the fresh ones up to the next.
+// emitBlock hands on the rows of one block with the fresh ones that stand before them, and
+// behind the last block all that are left.
 func (w *walker) emitBlock(tx *bbolt.Tx, at block) error {
 	var orders format.Orders
 	w.rows = w.rows[:0]
@@ -263,35 +252,37 @@ func (w *walker) emitBlock(tx *bbolt.Tx, at block) error {
 		w.reading.rows += len(w.rows)
 	}
 	start := w.over.starts[string(at.key)]
-	fresh := w.over.fresh
 	for i, row := range w.rows {
 		place := finding{row, format.Stamp{Order: orders.At(i), Scan: orders.Scans[orders.Scan(i)]}}
-		if len(w.over.rows) > 0 {
-			if x, ok := w.over.rows[start+uint32(i)]; ok {
-				if x.row != nil {
-					place.row = x.row
-				}
-				place.stamp = place.stamp.Later(x.stamp.Order, x.stamp.Scan)
+		if x, ok := w.over.rows[start+uint32(i)]; ok {
+			if x.row != nil {
+				place.row = x.row
 			}
+			place.stamp = place.stamp.Later(x.stamp.Order, x.stamp.Scan)
 		}
 		id := format.RowID(place.row)
-		for len(fresh) > 0 && bytes.Compare(fresh[0].id, id) < 0 {
-			if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
-				return err
-			}
-			fresh = fresh[1:]
+		if err := w.emitFresh(tx, id); err != nil {
+			return err
 		}
 		if err := w.emit(tx, id, place); err != nil {
 			return err
 		}
 	}
-	for len(fresh) > 0 && (w.done || bytes.Compare(fresh[0].id, w.block.key[4:]) < 0) {
-		if err := w.emit(tx, fresh[0].id, w.over.rows[fresh[0].ordinal]); err != nil {
+	if w.done {
+		return w.emitFresh(tx, nil)
+	}
+	return nil
+}
+
+// emitFresh hands on the fresh rows before an id; nil is all that are left.
+func (w *walker) emitFresh(tx *bbolt.Tx, before []byte) error {
+	for len(w.over.fresh) > 0 && (before == nil || bytes.Compare(w.over.fresh[0].id, before) < 0) {
+		row := w.over.fresh[0]
+		w.over.fresh = w.over.fresh[1:]
+		if err := w.emit(tx, row.id, w.over.rows[row.ordinal]); err != nil {
 			return err
 		}
-		fresh = fresh[1:]
 	}
-	w.over.fresh = fresh
 	return nil
 }
 
@@ -332,79 +323,84 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, finding finding) error {
 
 // fit returns the matcher's decision about a row.
 func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
+	got, err := w.judged(tx, finding, profile, id)
+	if err != nil || !got.pass || w.rowPasses(finding, id) {
+		return got, err
+	}
+	return &fit{class: got.class}, nil
+}
+
+// judged is that decision by how the row is judged and by its machine: by the stored
+// class, or where that is of another judge by its facts, each profile once unless a
+// waiver may be for this row alone.
+func (w *walker) judged(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
 	if !w.m.foreign {
 		got, err := w.m.fit(profile, w.waive, id)
 		if err != nil || !got.pass {
 			return got, err
 		}
-		if passes, err := w.beyond(tx, finding, profile, id); err != nil || !passes {
+		if passes, err := w.machinePasses(tx, profile); err != nil || !passes {
 			return &fit{class: got.class}, err
 		}
 		return got, nil
 	}
-	got := w.m.judged.at(profile)
-	byRow := w.m.j.waivers || w.m.f.Scope.ByRow()
-	if got != nil && !byRow {
+	if w.m.j.waivers {
+		row, facts, err := w.facts.instance(tx, finding.row, w.tables().dict.Words())
+		if err != nil {
+			return nil, err
+		}
+		return w.m.judge(w.m.j.judgeRow(&w.value, &row, &facts), &facts), nil
+	}
+	if got := w.m.judged.at(profile); got != nil {
 		return got, nil
 	}
 	facts, err := w.facts.facts(tx, profile)
 	if err != nil {
 		return nil, err
 	}
-	if got == nil && !w.m.j.waivers {
-		got = w.m.judge(w.m.j.Classify(&facts), &facts)
-		w.m.judged.put(profile, got)
-	}
-	if !byRow || got != nil && !got.pass {
-		return got, nil
-	}
-	row, _, err := format.ReadRow(finding.row, w.tables().dict.Words())
-	if err != nil {
-		return nil, fmt.Errorf("%w: row %.64q: %w", ErrCorrupt, id, err)
-	}
-	if got == nil {
-		got = w.m.judge(w.m.j.judgeRow(&w.value, &row, &facts), &facts)
-	}
-	if got.pass && !w.m.f.Scope.Row(row.ID, row.Status, tagsOf(&row)) {
-		return &fit{class: got.class}, nil
-	}
+	got := w.m.judge(w.m.j.Classify(&facts), &facts)
+	w.m.judged.put(profile, got)
 	return got, nil
 }
 
-// beyond says whether a row passes by what its class does not tell: machine,
-// image, id, status and tags.
-func (w *walker) beyond(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (bool, error) {
+// machinePasses says whether the instances of a profile pass by their machine and image,
+// which their class does not tell.
+func (w *walker) machinePasses(tx *bbolt.Tx, profile uint32) (bool, error) {
 	scope := &w.m.f.Scope
-	if scope.ByMachine() {
-		known := w.m.onto.at(profile)
-		if known == notAsked {
-			var facts rules.Facts // read only if the filter asks for it, since its software is in the file
-			if _, there := w.facts.classOf(profile); scope.BySoftware() || !there {
-				var err error
-				if facts, err = w.facts.facts(tx, profile); err != nil {
-					return false, err
-				}
-			} else {
-				facts.Put(w.facts.hardware[w.facts.list[profile].Hardware])
-			}
-			if known = fails; scope.Machine(w.m.machine(&facts)) {
-				known = passes
-			}
-			w.m.onto.put(profile, known)
-		}
-		if known == fails {
-			return false, nil
-		}
-	}
-	if !scope.ByRow() {
+	if !scope.ByMachine() {
 		return true, nil
+	}
+	known := w.m.onto.at(profile)
+	if known == notAsked {
+		var facts rules.Facts // read only if the filter asks for it, since its software is in the file
+		if _, there := w.facts.classOf(profile); scope.BySoftware() || !there {
+			var err error
+			if facts, err = w.facts.facts(tx, profile); err != nil {
+				return false, err
+			}
+		} else {
+			facts.Put(w.facts.hardware[w.facts.list[profile].Hardware])
+		}
+		if known = fails; scope.Machine(w.m.machine(&facts)) {
+			known = passes
+		}
+		w.m.onto.put(profile, known)
+	}
+	return known == passes, nil
+}
+
+// rowPasses says whether a row passes by its id, its status and its tags.
+func (w *walker) rowPasses(finding finding, id []byte) bool {
+	scope := &w.m.f.Scope
+	if !scope.ByRow() {
+		return true
 	}
 	words := w.tables().dict.Words()
 	return scope.Row(string(id), format.RowStatus(finding.row, words), func(key string) (string, bool) {
 		var value [1]string
 		found, _, err := format.RowTags(finding.row, words, []string{key}, value[:])
 		return value[0], found > 0 && err == nil
-	}), nil
+	})
 }
 
 // render makes the record of a row.

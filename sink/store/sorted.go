@@ -193,11 +193,8 @@ func (s *sorter) scope(ctx context.Context, sc *scopeSnap) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.view(walk.chunk); err != nil {
+		if err := s.view(walk.step); err != nil {
 			return err
-		}
-		if byID {
-			s.trim()
 		}
 		if byID && s.last != nil && string(walk.after) > s.last.value {
 			return nil // rows come in the order of the listing here, so the rest would not be kept either

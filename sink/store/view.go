@@ -271,7 +271,7 @@ func (v *View) rows(ctx context.Context, walk *walker, take func(*bbolt.Tx, *can
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := v.view(walk.chunk); err != nil {
+		if err := v.view(walk.step); err != nil {
 			return err
 		}
 	}
