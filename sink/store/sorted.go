@@ -74,9 +74,7 @@ func (v *View) Sorted(ctx context.Context, by Sort, after *Place, limit int) ([]
 }
 
 func (r *reading) sorted(ctx context.Context, matcher *matcher, by Sort, after *Place, limit int) ([]Placed, error) {
-	if limit <= 0 || limit > maxSorted {
-		limit = maxSorted
-	}
+	limit = max(1, min(limit, maxSorted))
 	if by.By == SortByKey && !by.Back {
 		return r.byKey(ctx, matcher, after, limit)
 	}
