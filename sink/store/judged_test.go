@@ -247,6 +247,19 @@ func TestWhatWasJudgedBeforeMustFit(t *testing.T) {
 			k, _ := before.Cursor().Seek([]byte{'p'})
 			before.put(k, format.Sealed("none"))
 		},
+		"profiles that are missing": func(_ *bbolt.Tx, before part) {
+			k, _ := before.Cursor().Seek([]byte{'p'})
+			before.drop(k)
+		},
+		"a profile that was none": func(_ *bbolt.Tx, before part) {
+			k, v := before.Cursor().Seek([]byte{'p'})
+			list, err := format.ReadProfiles(v, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[0].Class = format.NoClass
+			before.put(k, format.ProfilesValue(list))
+		},
 		"profiles of no number": func(_ *bbolt.Tx, before part) { before.renamed([]byte{'p', 0, 1}) },
 		"profiles of too large a number": func(_ *bbolt.Tx, before part) {
 			before.renamed(append([]byte{'p'}, format.Key32(format.MaxProfile/format.MaxChunk+1)...))

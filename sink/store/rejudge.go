@@ -260,10 +260,13 @@ func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
 	for k, value := range scan(tx.Bucket(bucketBefore), prefix) {
 		ordinal, ok := ix.findID(k[len(prefix):])
-		if !ok || int(ix.at[ordinal].profile) >= len(t.own) || t.own[ix.at[ordinal].profile] == format.NoClass {
+		if !ok {
 			continue
 		}
-		class := t.classes[t.own[ix.at[ordinal].profile]]
+		class, err := t.before(ix.at[ordinal].profile)
+		if err != nil {
+			return err
+		}
 		if err := format.ReadWaived(value, &class); err != nil {
 			return err
 		}
@@ -272,15 +275,27 @@ func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	return nil
 }
 
+// before is what the class of a profile was. Every row had one: nothing was applied
+// since. An instance without would be one whose change nobody hears of.
+func (t *teller) before(profile uint32) (class outcome.Class, err error) {
+	if int(profile) >= len(t.own) || t.own[profile] == format.NoClass {
+		return class, fmt.Errorf("%w: what profile %d was judged before is missing", ErrCorrupt, profile)
+	}
+	return t.classes[t.own[profile]], nil
+}
+
 // row records what became of one instance, and reports whether a verdict moved.
 func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, facts *factsReader) (bool, error) {
 	db, at := t.db, &ix.at[ordinal]
-	if at.order < sc.Floor() || int(at.profile) >= len(t.own) || t.own[at.profile] == format.NoClass {
+	if at.order < sc.Floor() {
 		return false, nil
 	}
 	was, waived := t.waived[ordinal]
 	if !waived {
-		was = t.classes[t.own[at.profile]]
+		var err error
+		if was, err = t.before(at.profile); err != nil {
+			return false, err
+		}
 	}
 	is := db.classes.at(db.classAt(ix, ordinal))
 	if was.Alike(is) {
