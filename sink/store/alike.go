@@ -42,7 +42,7 @@ func newAlikeCount(v *View) *alikeCount {
 
 type alikeCount struct {
 	v        *View
-	profiles []int // instances by profile, where no waiver can play a part
+	profiles byProfile[int] // instances, where no waiver can play a part
 	shared   map[*rules.Classification]int
 	waived   map[waivedKey]*record.Alike
 }
@@ -80,10 +80,7 @@ func (c *alikeCount) count(profiles *profileTable, profile uint32) error {
 	if _, ok := profiles.classOf(profile); !ok {
 		return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
 	}
-	if missing := len(profiles.list) - len(c.profiles); missing > 0 {
-		c.profiles = append(c.profiles, make([]int, missing)...)
-	}
-	c.profiles[profile]++
+	c.profiles.put(profile, c.profiles.at(profile)+1)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -34,7 +35,7 @@ func (r *reading) changesSince(ctx context.Context, since time.Time, within func
 			if !within(sc) {
 				continue
 			}
-			reader := changeReader{sc: sc, since: since}
+			reader := changeReader{sc: sc, since: since, after: format.Key32(sc.no)}
 			for !reader.done {
 				err := ctx.Err()
 				if err == nil {
@@ -58,7 +59,7 @@ func (r *reading) changesSince(ctx context.Context, since time.Time, within func
 type changeReader struct {
 	sc    *scopeSnap
 	since time.Time
-	after []byte // key of the last entry that was looked at
+	after []byte // key of the last entry that was looked at; at first what all of the scope begin with
 	done  bool
 	out   []*Moved
 }
@@ -67,44 +68,53 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 	r.out = r.out[:0]
 	prefix := format.Key32(r.sc.no)
 	cursor := tx.Bucket(bucketHistory).Cursor()
-	key, value := cursor.Seek(prefix)
-	if r.after != nil {
-		if key, value = cursor.Seek(r.after); bytes.Equal(key, r.after) {
-			key, value = cursor.Next()
-		}
-	}
-	var ids []string
-	for range chunkChanges {
-		if key == nil || !bytes.HasPrefix(key, prefix) {
-			r.done = true
-			break
-		}
-		if len(key) < len(prefix)+9 {
-			return fmt.Errorf("%w: history key %x", ErrCorrupt, key)
-		}
-		r.after = append(r.after[:0], key...)
-		if r.older(value) {
-			key, value = cursor.Next()
-			continue
-		}
-		var change record.Change
-		if err := format.ReadJSON("history", value, &change); err != nil {
-			return err
-		}
-		// A rule set takes effect between two messages, at the time of the first.
-		if change.At.After(r.since) || change.Cause == "ruleset" && change.At.Equal(r.since) {
-			id := string(key[len(prefix) : len(key)-9])
-			if len(ids) == 0 || ids[len(ids)-1] != id {
-				ids = append(ids, id)
-			}
-			r.out = append(r.out, &Moved{Account: r.sc.key.Account, Region: r.sc.key.Region, InstanceID: id, Change: change})
-		}
+	key, value := cursor.Seek(r.after)
+	if bytes.Equal(key, r.after) {
 		key, value = cursor.Next()
 	}
-	if len(ids) == 0 {
+	for range chunkChanges {
+		if r.done = !bytes.HasPrefix(key, prefix); r.done {
+			break
+		}
+		if err := r.entry(key, value); err != nil {
+			return err
+		}
+		r.after = append(r.after[:0], key...)
+		key, value = cursor.Next()
+	}
+	return r.name(tx)
+}
+
+// entry takes an entry that is not older than the time asked for.
+func (r *changeReader) entry(key, value []byte) error {
+	const scope, number = 4, 9 // bytes before the id and behind it
+	if len(key) < scope+number {
+		return fmt.Errorf("%w: history key %x", ErrCorrupt, key)
+	}
+	if r.older(value) {
 		return nil
 	}
-	found, err := lookup(tx, r.sc.no, ids)
+	var change record.Change
+	if err := format.ReadJSON("history", value, &change); err != nil {
+		return err
+	}
+	// A rule set takes effect between two messages, at the time of the first.
+	if change.At.After(r.since) || change.Cause == "ruleset" && change.At.Equal(r.since) {
+		r.out = append(r.out, &Moved{Account: r.sc.key.Account, Region: r.sc.key.Region, InstanceID: string(key[scope : len(key)-number]), Change: change})
+	}
+	return nil
+}
+
+// name finds the names of the instances that are in the chunk.
+func (r *changeReader) name(tx *bbolt.Tx) error {
+	if len(r.out) == 0 {
+		return nil
+	}
+	var ids []string
+	for _, moved := range r.out {
+		ids = append(ids, moved.InstanceID)
+	}
+	found, err := lookup(tx, r.sc.no, slices.Compact(ids))
 	if err != nil {
 		return err
 	}
@@ -118,18 +128,12 @@ func (r *changeReader) chunk(tx *bbolt.Tx) error {
 }
 
 // older tells, without decoding a whole entry, that it was before the time
-// asked for: most of a long history is. An entry that does not begin with its
-// time is left to the decoder.
+// asked for: most of a long history is. What is damaged, or does not begin with its
+// time, is left to the decoder.
 func (r *changeReader) older(v []byte) bool {
-	body, err := format.Unseal("history", v)
-	if err != nil {
-		return false
-	}
-	rest, ok := bytes.CutPrefix(body, []byte(`{"at":"`))
-	end := bytes.IndexByte(rest, '"')
-	if !ok || end < 0 {
-		return false
-	}
-	at, err := time.Parse(time.RFC3339Nano, string(rest[:end]))
+	body, _ := format.Unseal("history", v)
+	rest, _ := bytes.CutPrefix(body, []byte(`{"at":"`))
+	text, _, _ := bytes.Cut(rest, []byte{'"'})
+	at, err := time.Parse(time.RFC3339Nano, string(text))
 	return err == nil && at.Before(r.since)
 }

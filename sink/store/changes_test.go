@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -121,5 +123,42 @@ func TestChangesSinceReadsAHistoryOfManyChunksOnce(t *testing.T) {
 	}
 	if len(seen) != 9000 {
 		t.Errorf("%d changes, want 9000", len(seen))
+	}
+}
+
+// An entry of the history that cannot be read is an error: were it taken for an old one,
+// what changed would be left out and nobody told.
+func TestADamagedHistoryIsNamed(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 1000
+	apply(t, db, s.put(whole("s1", hangzhou, 100, machine{id: "i-1", os: "centos 5.8"})...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200, machine{id: "i-1", os: "debian 12"})...))
+	base := compacted(t, db)
+	for name, damage := range map[string]func(part){
+		"a value that is cut short": func(p part) { k, v := p.first(); p.put(k, v[:len(v)-1]) },
+		"a value of another byte": func(p part) {
+			k, v := p.first()
+			v = slices.Clone(v)
+			v[len(v)-1] ^= 1
+			p.put(k, v)
+		},
+		"a time that is none":          func(p part) { p.text(`{"at":"2`, `{"at":"x`) },
+		"a key without a whole number": func(p part) { k, _ := p.first(); p.renamed(k[:12]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, changed(t, base, func(tx *bbolt.Tx) { damage(part{tx.Bucket([]byte("history")), t}) }), newJudge("a", oldOnes))
+			var got error
+			for moved, err := range db.ChangesSince(t.Context(), at(150)) {
+				if got = err; err == nil {
+					t.Errorf("%+v", moved)
+				}
+			}
+			if !errors.Is(got, store.ErrCorrupt) {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	if got := changes(t, open(t, changed(t, base, func(*bbolt.Tx) {}), newJudge("a", oldOnes)), 150); len(got) != 1 {
+		t.Errorf("without damage: %q", got)
 	}
 }
