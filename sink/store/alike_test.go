@@ -62,3 +62,32 @@ func TestWhatWasForgottenIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+// Instances that share a waived judgement are one group, as others are: a fleet with one
+// waiver for all would be listed instance by instance, of ten million in memory.
+func TestWaivedInstancesAreGroupedToo(t *testing.T) {
+	j := newJudge("a", oldOnes)
+	j.waive, j.until = map[string]string{"waive": "yes"}, "2026-12-31"
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), j), newStream()
+	s.now = 50
+	var fleet []machine
+	for _, id := range []string{"i-1", "i-2", "i-3"} {
+		waived := machine{id: id, os: "centos 5.8", tags: []ecs.Tag{{Key: "waive", Value: "yes"}}}
+		fleet = append(fleet, waived, machine{id: id + "b", os: "centos 5.8"}, machine{id: id + "c", os: "debian 12"})
+	}
+	apply(t, db, s.put(whole("s1", hangzhou, 10, fleet...)...))
+	view, err := db.View(t.Context(), nil, store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	alike, err := view.Alike(t.Context())
+	if err != nil || len(alike) != 3 {
+		t.Fatalf("%d groups, %v", len(alike), err)
+	}
+	for _, group := range alike {
+		if group.Instances != 3 {
+			t.Errorf("%d instances are %s", group.Instances, judgedAs(group.Classification))
+		}
+	}
+}

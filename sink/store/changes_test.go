@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 
+	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -57,6 +59,58 @@ func TestChangesSinceTellsWhatAppearedChangedAndWent(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
+	}
+}
+
+// Other rules take effect behind the last message, at its time: who asks what changed since
+// then is told what they moved, and not what that message itself said.
+func TestWhatRulesMovedIsToldSinceTheMessageBefore(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 201
+	moves, still := machine{id: "i-moves", os: "debian 12"}, machine{id: "i-still", os: "debian 13"}
+	apply(t, db, s.put(whole("s1", hangzhou, 100, moves, machine{id: "i-still", os: "centos 5.8"})...))
+	apply(t, db, s.put(whole("s2", hangzhou, 200, moves, still)...))
+	if _, err := db.Reclassify(t.Context(), newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible})); err != nil {
+		t.Fatal(err)
+	}
+	for since, want := range map[int64][]string{
+		200: {
+			`i-moves name of i-moves ruleset os=""->"debian 12" compatible->incompatible at 201`,
+			`i-still name of i-still observation os="centos 5.8"->"debian 13" incompatible->compatible at 201`,
+		},
+		201: {`i-moves name of i-moves ruleset os=""->"debian 12" compatible->incompatible at 201`},
+		202: nil,
+	} {
+		if diff := cmp.Diff(want, changes(t, db, since)); diff != "" {
+			t.Errorf("since %d: %s", since, diff)
+		}
+	}
+}
+
+// Who asks for one region is told of its changes, whatever stands before it, and of no
+// other's.
+func TestChangesOfOneRegionAreToldAlone(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 1000
+	for i, scope := range []ecs.Scope{hangzhou, beijing, {Account: "prod", Region: "cn-shenzhen"}} {
+		id := "i-" + scope.Region
+		apply(t, db, s.put(whole(fmt.Sprint("s", i, "a"), scope, 100, machine{id: id, os: "centos 5.8"})...))
+		apply(t, db, s.put(whole(fmt.Sprint("s", i, "b"), scope, 200, machine{id: id, os: "debian 12"})...))
+	}
+	view, err := db.View(t.Context(), nil, store.Filter{Region: "cn-hangzhou"}) // the second of them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	var got []string
+	for moved, err := range view.ChangesSince(t.Context(), at(150)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, moved.InstanceID)
+	}
+	if diff := cmp.Diff([]string{"i-cn-hangzhou"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

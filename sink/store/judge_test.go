@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -175,6 +176,39 @@ func TestPagesJudgedAnewAreNamed(t *testing.T) {
 	}
 	if total != 83 || len(pages) > 18 || pages["others"] == 0 {
 		t.Errorf("%d pages by %d rule sets, %d by others", total, len(pages), pages["others"])
+	}
+}
+
+// Of sixteen rule sets of workers each is named, and only what is beyond stands together:
+// who rolls a new version out to that many sees which ones are behind.
+func TestSixteenRuleSetsAreNamed(t *testing.T) {
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes)), newStream()
+	s.now = 1000
+	apply(t, db, s.put(planned("s1", scanKind, 100, hangzhou)))
+	var want []string
+	for i := range 16 {
+		want = append(want, fmt.Sprintf("b%02d", i))
+	}
+	of := func(ruleset string) event.Message {
+		return judgedPage(func(m *event.InstancesClassified) { m.Ruleset = ruleset })
+	}
+	var pages []event.Message
+	for _, ruleset := range want {
+		pages = append(pages, of(ruleset))
+	}
+	named := func() (out []string) {
+		for _, by := range db.Summary().JudgedAnew {
+			out = append(out, by.Ruleset)
+		}
+		return out
+	}
+	apply(t, db, s.put(pages...))
+	if diff := cmp.Diff(want, named()); diff != "" {
+		t.Errorf("of one batch: %s", diff)
+	}
+	apply(t, db, s.put(of("c"), of(want[0])))
+	if diff := cmp.Diff(append(want, "others"), named()); diff != "" {
+		t.Errorf("and one more: %s", diff)
 	}
 }
 
