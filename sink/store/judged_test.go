@@ -180,13 +180,17 @@ func TestAChangeOfRulesIsToldInBoundedParts(t *testing.T) {
 	}
 }
 
-// More profiles than one value holds are all judged, and stay so in the next process.
+// More profiles than one value holds are all judged, and stay so in the next process, also
+// where verdicts are numbered otherwise than before.
 func TestManyProfilesAreAllJudgedAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+	waiving := newJudge("a", oldOnes)
+	waiving.waive, waiving.until = map[string]string{"waive": "yes"}, "2026-12-31"
+	db, s := open(t, path, waiving), newStream()
 	s.now = 50
 	stricter := newJudge("b", map[string]rules.Level{})
-	var fleet []machine
+	// Its waived verdict has a number of its own, which other rules do not give.
+	fleet := []machine{{id: "a-000", os: "debian 7", tags: tags("waive", "yes")}}
 	for i := range 2*format.MaxChunk + 10 {
 		os := fmt.Sprint("suse ", i)
 		fleet = append(fleet, machine{id: fmt.Sprintf("i-%03d", i), os: os})
@@ -211,6 +215,37 @@ func TestManyProfilesAreAllJudgedAnew(t *testing.T) {
 		if (r.Verdicts[2].Level == rules.Incompatible) != (stricter.old[r.OS.Family+" "+r.OS.Version] == rules.Incompatible) {
 			t.Errorf("%s with %s is %s", r.InstanceID, r.OS.Version, r.Verdicts[2].Level)
 		}
+	}
+}
+
+// Where systems were forgotten, those that came later are judged anew like all others, and
+// what moved of them is told.
+func TestWhatStandsBehindForgottenSystemsIsJudgedAnew(t *testing.T) {
+	path := profiled(t, 10, 2*format.MaxChunk)
+	db := open(t, path, newJudge("a", oldOnes)) // which forgets
+	s := &stream{id: t0, seq: 1_000_000, now: 100}
+	apply(t, db, s.put(page("r3", rescanKind, hangzhou, "1.0", "1.0", 0, 30, machine{id: "i-0001", os: "debian 12"})))
+	if n := db.Profiles(); n != 11 {
+		t.Fatalf("%d systems", n)
+	}
+	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible})
+	done, err := db.Reclassify(t.Context(), other)
+	if err != nil || done.Moved != 1 || len(done.Changes) != 1 {
+		t.Fatalf("%d moved, %v", done.Moved, err)
+	}
+	if change := done.Changes[0]; change.Before.Verdicts[2].Level != rules.Compatible || change.After.Verdicts[2].Level != rules.Incompatible || change.After.InstanceID != "i-0001" {
+		t.Errorf("%+v became %+v", change.Before, change.After)
+	}
+	checked(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, path, other)
+	if got := db.Summary(); got.Verdicts["shenlong-7"]["incompatible"] != 1 || got.Verdicts["shenlong-7"]["compatible"] != got.Instances-1 || db.NeedsReclassify() {
+		t.Errorf("the next process counts %v", got.Verdicts["shenlong-7"])
+	}
+	if got := all(t, db, store.Filter{Verdict: "incompatible"}); len(got) != 1 || got[0].InstanceID != "i-0001" {
+		t.Errorf("incompatible are %q", lines(got))
 	}
 }
 

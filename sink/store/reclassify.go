@@ -179,14 +179,11 @@ func (db *DB) Preview(ctx context.Context, classifier Classifier, limit int) (*P
 	err := db.view(func(tx *bbolt.Tx) error {
 		grader := db.regrade(tx, db.judge.Load(), judge)
 		grader.limit = limit
-		grader.changed = func(_ *scope, _ []byte, was, is uint32, before, after *record.Record) error {
-			if !verdictMoved(db.meta.Targets, judge.targets, db.classes.at(was), grader.is.at(is)) {
-				return nil
-			}
+		grader.changed = func(was, is *outcome.Class, before, after *record.Record) {
 			out.Changed++
 			for t, target := range judge.targets {
 				if o := slices.Index(db.meta.Targets, target); o >= 0 {
-					if from, to := db.classes.at(was).Level(o), grader.is.at(is).Level(t); from != to {
+					if from, to := was.Level(o), is.Level(t); from != to {
 						out.Moves[ChangeKey{target, from.String(), to.String()}]++
 					}
 				}
@@ -194,7 +191,6 @@ func (db *DB) Preview(ctx context.Context, classifier Classifier, limit int) (*P
 			if before != nil {
 				out.Examples = append(out.Examples, Change{Before: before, After: after, Cause: "ruleset"})
 			}
-			return nil
 		}
 		err := grader.run(ctx)
 		out.Instances = grader.instances
@@ -216,17 +212,17 @@ type grader struct {
 	own       []uint32          // by profile: its class by the new rule set
 	facts     *factsReader
 	instances int
-	limit     int // how many records to make at most; -1: all
-	// changed is called for every instance, gone ones apart, whose class differs.
-	// before and after are nil where no verdict differs, and beyond the limit.
-	changed func(sc *scope, id []byte, was, is uint32, before, after *record.Record) error
+	limit     int // how many records to make at most
+	// changed is called for every instance, gone ones apart, whose verdict differs for
+	// some target. before and after are nil beyond the limit.
+	changed func(was, is *outcome.Class, before, after *record.Record)
 	// waived is called with the class of every instance that a waiver may concern.
 	waived func(sc *scope, id []byte, own, class uint32) error
 }
 
 func (db *DB) regrade(tx *bbolt.Tx, old, j *judge) *grader {
 	return &grader{
-		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)), limit: -1,
+		db: db, tx: tx, old: old, j: j, is: newClasses(), moves: map[[2]uint32]int{}, own: make([]uint32, len(db.profs.list)),
 		facts: db.profs.now().reader(),
 	}
 }
@@ -272,47 +268,50 @@ func (g *grader) scope(sc *scope) error {
 func (g *grader) row(sc *scope, ix *index, ordinal uint32, there bool) error {
 	was, own := g.db.classAt(ix, ordinal), g.own[ix.at[ordinal].profile]
 	is := own
-	oldClass := g.db.classes.at(was)
-	if there {
-		g.instances++
-	}
-	if !g.j.waivers && ix.class == nil && (!there || g.changed == nil || oldClass.Alike(g.is.at(is))) {
-		if there {
-			g.moves[[2]uint32{was, is}]++
-		}
-		return nil
-	}
-	enc, err := ix.row(g.tx, sc.no, ordinal)
-	if err != nil {
-		return err
-	}
-	row, facts, err := g.facts.instance(g.tx, enc, g.db.dict.Words())
-	if err != nil {
-		return err
-	}
-	if g.j.waivers {
-		is = g.is.number(g.j.classOf(g.j.judgeRow(&sc.scopeValue, &row, &facts), facts.Hardware()))
-	}
-	if g.waived != nil && (g.j.waivers || ix.class != nil) {
-		if err := g.waived(sc, format.RowID(enc), own, is); err != nil {
+	if g.j.waivers || ix.class != nil {
+		row, facts, err := g.instance(sc, ix, ordinal)
+		if err != nil {
 			return err
+		}
+		if g.j.waivers {
+			is = g.is.number(g.j.classOf(g.j.judgeRow(&sc.scopeValue, &row, &facts), facts.Hardware()))
+		}
+		if g.waived != nil {
+			if err := g.waived(sc, []byte(row.ID), own, is); err != nil {
+				return err
+			}
 		}
 	}
 	if !there {
 		return nil
 	}
+	g.instances++
 	g.moves[[2]uint32{was, is}]++
-	newClass := g.is.at(is)
-	if g.changed == nil || oldClass.Alike(newClass) {
+	oldClass, newClass := g.db.classes.at(was), g.is.at(is)
+	if g.changed == nil || !verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, newClass) {
 		return nil
 	}
 	var before, after *record.Record
-	if g.limit != 0 && verdictMoved(g.db.meta.Targets, g.j.targets, oldClass, newClass) {
+	if g.limit > 0 {
 		g.limit--
+		row, facts, err := g.instance(sc, ix, ordinal)
+		if err != nil {
+			return err
+		}
 		st := format.Stamp{Order: ix.at[ordinal].order, Scan: ix.names[ix.at[ordinal].scan]}
 		before, after = g.before(sc, &row, &facts, oldClass, st), g.j.render(&sc.scopeValue, &row, &facts, st)
 	}
-	return g.changed(sc, format.RowID(enc), was, is, before, after)
+	g.changed(oldClass, newClass, before, after)
+	return nil
+}
+
+// instance reads a row with its facts.
+func (g *grader) instance(sc *scope, ix *index, ordinal uint32) (row event.Row, facts rules.Facts, err error) {
+	enc, err := ix.row(g.tx, sc.no, ordinal)
+	if err != nil {
+		return row, facts, err
+	}
+	return g.facts.instance(g.tx, enc, g.db.dict.Words())
 }
 
 // before is the record as it was judged.

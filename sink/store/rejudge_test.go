@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
@@ -409,5 +411,75 @@ func TestOtherRulesAreInUseBeforeWhatMovedIsTold(t *testing.T) {
 	cancel()
 	if _, err := db.Judge(stopped, newJudge("c", oldOnes), func() { t.Error("a judgement that failed is in use") }); err == nil || db.Summary().Ruleset != "b" {
 		t.Errorf("%v, by %s", err, db.Summary().Ruleset)
+	}
+}
+
+// A store that was judged with waivers shows them until other rules are in use, also to a
+// process whose rules have none: what it counts before, and tells to have moved, is what
+// the file says.
+func TestWaiversOfTheFileCountUntilOtherRulesAreInUse(t *testing.T) {
+	waiving := newJudge("a", oldOnes)
+	waiving.waive, waiving.until = map[string]string{"waive": "yes"}, "2026-12-31"
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := rejudged(t, path, waiving).Close(); err != nil {
+		t.Fatal(err)
+	}
+	none := newJudge("b", oldOnes)
+	db := reopen(t, path, none)
+	if got := db.Summary().Verdicts["shenlong-7"]; got["compatible"] != 30 || got["incompatible"] != 0 || !db.NeedsReclassify() {
+		t.Errorf("before other rules are in use: %v", got)
+	}
+	preview, err := db.Preview(t.Context(), none, 99)
+	if err != nil || preview.Changed != 10 || preview.Moves[store.ChangeKey{Target: "shenlong-7", From: "compatible", To: "incompatible"}] != 10 {
+		t.Errorf("%+v, %v", preview, err)
+	}
+	done, err := db.Reclassify(t.Context(), none)
+	if err != nil || done.Moved != 10 {
+		t.Errorf("%d moved, %v", done.Moved, err)
+	}
+	for _, line := range moves(t, db) {
+		if !strings.HasSuffix(line, ": compatible by a, incompatible by b") {
+			t.Error(line)
+		}
+	}
+	if got := db.Summary().Verdicts["shenlong-7"]; got["compatible"] != 20 || got["incompatible"] != 10 {
+		t.Errorf("after it: %v", got)
+	}
+	checked(t, db)
+	changed(t, compacted(t, db), func(tx *bbolt.Tx) {
+		if n := tx.Bucket([]byte("waived")).Stats().KeyN; n != 0 {
+			t.Errorf("%d waived verdicts are left in the file", n)
+		}
+	})
+}
+
+// Who has everything judged by other rules, and leaves the telling to later, is told where
+// it failed, and sees what the rules moved in the progress at once.
+func TestATurnToOtherRulesIsInTheProgressAtOnce(t *testing.T) {
+	db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+	none := newJudge("b", nil)
+	none.targets = nil
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Turn(t.Context(), none); err == nil {
+		t.Error("a rule set without targets is in use")
+	}
+	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+	if err := db.Turn(stopped, other); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	before, err := db.Points(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Turn(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	points, err := db.Points(10)
+	if err != nil || len(points) != len(before)+1 {
+		t.Fatalf("%d points after %d: %v", len(points), len(before), err)
+	}
+	if last := points[len(points)-1]; last.Kind != record.PointRules || last.Ruleset != "b" || last.Moves["shenlong-7"].OpenedByRules != 10 {
+		t.Errorf("the last point is %+v", last)
 	}
 }
