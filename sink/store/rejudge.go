@@ -85,9 +85,8 @@ type teller struct {
 	old     *judge // the rule set before; nil after a restart, which knows only its verdicts
 	classes []outcome.Class
 	own     []uint32 // class before, by profile
-	scope   uint32   // that the next two are of
-	fold    uint64   // and in which of its states
-	ix      *index   // nil between scopes: one is in memory at a time
+	ix      *index   // of the scope at hand; nil between scopes: one is in memory at a time
+	fold    uint64   // the state of the scope that it is of
 	waived  map[uint32]outcome.Class
 	told    Applied
 	// verdicts are those of the rule set before, by class; see judgedThen.
@@ -239,7 +238,7 @@ func (t *teller) next(rj *rejudging) (next *scope) {
 // They stay until all of it is told: until then nothing is applied to it. Only
 // it may be forgotten meanwhile.
 func (t *teller) index(tx *bbolt.Tx, sc *scope) (*index, error) {
-	if t.ix != nil && t.scope == sc.no && t.fold == sc.Fold {
+	if t.ix != nil && t.fold == sc.Fold {
 		return t.ix, nil
 	}
 	t.ix = nil // before the next one is read
@@ -250,7 +249,7 @@ func (t *teller) index(tx *bbolt.Tx, sc *scope) (*index, error) {
 	if err := t.waivers(tx, sc, ix); err != nil {
 		return nil, err
 	}
-	t.scope, t.fold, t.ix = sc.no, sc.Fold, ix
+	t.fold, t.ix = sc.Fold, ix
 	return ix, nil
 }
 

@@ -483,3 +483,50 @@ func TestATurnToOtherRulesIsInTheProgressAtOnce(t *testing.T) {
 		t.Errorf("the last point is %+v", last)
 	}
 }
+
+// acts is a context that does something when it is asked for the n-th time.
+type acts struct {
+	context.Context
+	left *int
+	do   func()
+}
+
+func (c acts) Err() error {
+	if *c.left--; *c.left == 0 {
+		c.do()
+	}
+	return c.Context.Err()
+}
+
+// A region that is forgotten while it is told what other rules moved is told no more of,
+// and the others are told to their end.
+func TestARegionThatIsForgottenMeanwhileIsToldNoMore(t *testing.T) {
+	for _, region := range []string{"cn-hangzhou", "cn-beijing"} { // the one at hand, and the one behind it
+		db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+		other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
+		if err := db.Turn(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		third := 3
+		done, err := db.Reclassify(acts{t.Context(), &third, func() {
+			if _, err := db.Forget(t.Context(), "prod", region, at(5000)); err != nil {
+				t.Error(err)
+			}
+		}}, other)
+		want := map[string]int{"cn-hangzhou": 10, "cn-beijing": 10}
+		want[region] = map[string]int{"cn-hangzhou": 4}[region] // two in each of two parts
+		if err != nil || done.Moved != want["cn-hangzhou"]+want["cn-beijing"] || db.NeedsReclassify() {
+			t.Errorf("%s: %d moved, %v", region, done.Moved, err)
+		}
+		got := map[string]int{}
+		for _, change := range done.Changes {
+			got[change.After.Region]++
+		}
+		for region, n := range want {
+			if got[region] != n {
+				t.Errorf("of %s %d are told, want %d", region, got[region], n)
+			}
+		}
+		checked(t, db)
+	}
+}
