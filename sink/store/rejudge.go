@@ -258,18 +258,16 @@ func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	t.waived = map[uint32]outcome.Class{}
 	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
 	for k, value := range scan(tx.Bucket(bucketBefore), prefix) {
-		ordinal, ok := ix.findID(k[len(prefix):])
-		if !ok {
-			continue
+		if ordinal, ok := ix.findID(k[len(prefix):]); ok {
+			class, err := t.before(ix.at[ordinal].profile)
+			if err != nil {
+				return err
+			}
+			if err := format.ReadWaived(value, &class); err != nil {
+				return err
+			}
+			t.waived[ordinal] = class
 		}
-		class, err := t.before(ix.at[ordinal].profile)
-		if err != nil {
-			return err
-		}
-		if err := format.ReadWaived(value, &class); err != nil {
-			return err
-		}
-		t.waived[ordinal] = class
 	}
 	return nil
 }
