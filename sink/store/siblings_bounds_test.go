@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/sink/store"
 )
 
 // A machine that tells nothing of its image, and stands before one that does, keeps
@@ -57,5 +59,53 @@ func TestAMachineThatTellsNothingSilencesNoOther(t *testing.T) {
 				t.Errorf("of no image: %+v, %v", unnamed, err)
 			}
 		})
+	}
+}
+
+// What the instances of many images tell follows each other image by image: the newest
+// count, the one before it for scans that began earlier, once that nothing is told any more,
+// and then nothing. Images of which nothing is told stand between them.
+func TestCountsOfManyImagesFollowEachOther(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), rs.NewClassifier(nil)), newStream()
+	var fleet []machine
+	for i := range 8 {
+		fleet = append(fleet, machine{id: fmt.Sprint("i-a", i), os: fmt.Sprint("CentOS 7.", i)}, machine{id: fmt.Sprint("i-b", i), os: fmt.Sprintf("Ubuntu %d.04", 14+i)})
+	}
+	for i, want := range []string{"s0=kvm=1/0, ", "s1=kvm=1/0, s0=kvm=1/0", "s2=, s1=kvm=1/0", ", ", "s4=kvm=1/0, "} {
+		scan := fmt.Sprint("s", i)
+		s.now = int64(10*i + 2)
+		apply(t, db, s.put(guestsPage(whole(scan, hangzhou, int64(10*i), fleet...), func(os string, f *rules.Facts, _ *rules.Hardware) {
+			if i == 2 || i == 3 {
+				f.Guest.Up = rules.No
+			}
+			if strings.HasPrefix(os, "Ubuntu") { // which runs another kernel than its image's
+				f.Image.TagKernelVersion, f.Guest.Kernel = "3.13.0-24", "4.4.0-210"
+			}
+		})...))
+		for _, m := range fleet {
+			id := facts(m.os).ImageID
+			had, err := db.Evidence(hangzhou, event.EvidenceFleet, []string{id, event.EarlierPrefix + id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := func(is store.StoredEvidence) string {
+				if is.Scan == "" {
+					return ""
+				}
+				count, _, _ := strings.Cut(is.Fleet, " ")
+				return is.Scan + "=" + count
+			}
+			want := want
+			if strings.HasPrefix(m.os, "Ubuntu") {
+				want = ", "
+			}
+			if got := says(had[id]) + ", " + says(had[event.EarlierPrefix+id]); got != want {
+				t.Errorf("after %s %s tells %q, want %q", scan, m.os, got, want)
+			}
+		}
 	}
 }
