@@ -138,6 +138,26 @@ func TestVerdictsBeforeAreToldAsTheyWereJudged(t *testing.T) {
 	}
 }
 
+// A verdict that moves on the first target alone is told like any other.
+func TestAMoveOnTheFirstTargetAloneIsTold(t *testing.T) {
+	db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.Incompatible})
+	other.targets = other.targets[:1]
+	preview, err := db.Preview(t.Context(), other, 0)
+	if err != nil || preview.Changed != 10 {
+		t.Errorf("%d would change, %v", preview.Changed, err)
+	}
+	done, err := db.Reclassify(t.Context(), other)
+	if err != nil || done.Moved != 10 || len(done.Changes) != 10 {
+		t.Fatalf("%d moved, %v", done.Moved, err)
+	}
+	for _, change := range done.Changes {
+		if change.Before.OS.Family != "debian" || change.Before.Verdicts[0].Level != rules.Compatible || change.After.Verdicts[0].Level != rules.NeedsAction {
+			t.Errorf("%+v became %+v", change.Before, change.After)
+		}
+	}
+}
+
 // What other rules move is told in transactions of so many instances that moved, or of a
 // hundred times as many that did not.
 func TestAChangeOfRulesIsToldInBoundedParts(t *testing.T) {

@@ -109,3 +109,33 @@ func TestCountsOfManyImagesFollowEachOther(t *testing.T) {
 		}
 	}
 }
+
+// A count of which the newer one was forgotten stands for nothing any more, and keeps no
+// other from being taken.
+func TestACountWithoutItsNewerOneIsForgotten(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), rs.NewClassifier(nil)), newStream()
+	s.now = 5
+	var left []event.EvidenceItem
+	for i := range 8 {
+		left = append(left, event.EvidenceItem{ID: fmt.Sprint(event.EarlierPrefix, "m-", i), Asked: at(1), Fleet: "kvm=1/0", Scan: "s0"})
+	}
+	apply(t, db, s.put(&event.EvidenceRead{Scope: hangzhou, Source: event.EvidenceFleet, At: at(2), Items: left}))
+	s.now = 12
+	machines := []machine{{id: "i-1", os: "CentOS 7.4"}, {id: "i-2", os: "CentOS 7.5"}}
+	apply(t, db, s.put(guestsPage(whole("s1", hangzhou, 10, machines...), func(string, *rules.Facts, *rules.Hardware) {})...))
+	for i := range left {
+		if had, err := db.Evidence(hangzhou, event.EvidenceFleet, []string{left[i].ID}); err != nil || len(had) != 0 {
+			t.Errorf("%s: %+v, %v", left[i].ID, had, err)
+		}
+	}
+	for _, m := range machines {
+		id := facts(m.os).ImageID
+		if had, err := db.Evidence(hangzhou, event.EvidenceFleet, []string{id}); err != nil || had[id].Scan != "s1" {
+			t.Errorf("%s: %+v, %v", id, had, err)
+		}
+	}
+}

@@ -80,6 +80,22 @@ func TestTheImagesOfAGroupThatMatterMostAreListed(t *testing.T) {
 	}
 }
 
+// The newest instance of an image says when it was started last, in whatever order the
+// instances are read.
+func TestTheNewestInstanceOfAnImageCounts(t *testing.T) {
+	const before, last = "2019-01-02T03:04Z", "2026-01-02T03:04Z"
+	for _, times := range []map[string]string{{"i-1": before, "i-2": last}, {"i-1": last, "i-2": before}} {
+		db, s := fresh(t), newStream()
+		s.now = 50
+		apply(t, db, s.put(created(whole("s1", hangzhou, 10,
+			machine{id: "i-1", os: "debian 12", tags: tags(scalingTag, "asg-1")}, machine{id: "i-2", os: "debian 12", tags: tags(scalingTag, "asg-1")}), times)...))
+		got, _ := groupsOf(t, db, store.Filter{})
+		if len(got.Groups) != 1 || len(got.Groups[0].Images) != 1 || got.Groups[0].Images[0].Newest != last || got.Groups[0].Images[0].Instances != 2 {
+			t.Errorf("of %v: %+v", times, got.Groups)
+		}
+	}
+}
+
 // Who asks for one region sees its launch templates, wherever it stands among the others.
 func TestLaunchTemplatesOfOneRegionAreShown(t *testing.T) {
 	db, s := fresh(t), newStream()

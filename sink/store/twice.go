@@ -168,11 +168,11 @@ func listedIn(sc, other *scope, n int, examples []string) record.Failure {
 // doubtElsewhere notes what speaks against a scope that was decided.
 func (a *applier) doubtElsewhere(state *scans.Scan, sc *scope, failure record.Failure) error {
 	a.scopes[sc] = true
-	scope := state.Progress[sc.key]
-	if !state.Plans(sc.key) || scope == nil { // another scan read it
+	if !state.Plans(sc.key) { // another scan read it
 		sc.Doubt(failure)
 		return nil
 	}
+	scope := state.Progress[sc.key] // which has decided it, as dispute looked up
 	whole := scope.State == record.ScopeComplete
 	if !scope.Doubt(failure) {
 		return nil

@@ -251,3 +251,59 @@ func TestWhatADoubtedScanMissedIsThere(t *testing.T) {
 		}
 	}
 }
+
+// A region that is still being read says itself what speaks against it, once it is decided
+// and all is known: until then no part of it is told, and no other region that lists an id
+// is passed over.
+func TestARegionThatIsBeingReadSaysItselfWhatItShares(t *testing.T) {
+	shenzhen := ecs.Scope{Account: "prod", Region: "cn-shenzhen"}
+	m := func(ids ...string) (out []machine) {
+		for _, id := range ids {
+			out = append(out, machine{id: id, os: "debian 12"})
+		}
+		return out
+	}
+	for name, begun := range map[string][]event.Message{
+		"a part of it was read":         {scopePlanned("s3", scanKind, beijing, "1", "1.0"), page("s3", scanKind, beijing, "1.0", "1.0", 0, 41, m("i-a")...)},
+		"a rescan has seen an instance": {page("r1", rescanKind, beijing, "1.0", "1.0", 0, 41, m("i-a")...)},
+		"nothing of it was read":        nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+			s.now = 50
+			apply(t, db, s.put(whole("s1", beijing, 10, m("i-a", "i-b")...)...)) // the first of them by number
+			apply(t, db, s.put(whole("s2", shenzhen, 10, m("i-c")...)...))
+			apply(t, db, s.put(append([]event.Message{planned("s3", scanKind, 40, beijing, hangzhou)}, begun...)...))
+			apply(t, db, s.put(read("s3", hangzhou, 40, m("i-a", "i-b", "i-c")...)...))
+			standing := func() (out []string) {
+				for _, sc := range db.Summary().Scopes {
+					line := sc.Region + " " + string(sc.Completeness)
+					for _, f := range sc.Failures {
+						_, says, _ := strings.Cut(f.Error, "listed here and in ")
+						says, _, _ = strings.Cut(says, ": an instance")
+						line += "; " + says
+					}
+					out = append(out, line)
+				}
+				return out
+			}
+			want := []string{
+				"cn-beijing complete",
+				"cn-hangzhou partial; cn-shenzhen too, 1 of them, such as i-c",
+				"cn-shenzhen partial; cn-hangzhou too, 1 of them, such as i-c",
+			}
+			if diff := cmp.Diff(want, standing()); diff != "" {
+				t.Errorf("while it is read: %s", diff)
+			}
+			apply(t, db, s.put(scopePlanned("s3", scanKind, beijing, "1", "1.0"), page("s3", scanKind, beijing, "1.0", "1.0", 0, 41, m("i-a")...),
+				page("s3", scanKind, beijing, "1.0", "1.0", 1, 42, m("i-b")...), laneEnded("s3", scanKind, beijing, "1.0", "1.0", 2)))
+			want[0] = "cn-beijing partial; cn-hangzhou too, 2 of them, such as i-a, i-b"
+			want[1] = "cn-hangzhou partial; cn-beijing too, 2 of them, such as i-a, i-b; cn-shenzhen too, 1 of them, such as i-c"
+			if diff := cmp.Diff(want, standing()); diff != "" {
+				t.Errorf("once it is read: %s", diff)
+			}
+			kept(t, db, path)
+		})
+	}
+}
