@@ -14,8 +14,9 @@ import (
 
 // whereabouts knows which scopes have an id in common: an instance is in one
 // account and region, and a cloud that lists it in two contradicts itself. It
-// remembers one scope an id, by the id's hash; what it finds is held against the rows
-// themselves before it counts.
+// remembers one scope an id, by the id's hash, the last that was put: each that has the
+// id is a pair with the next one. What it finds is held against the rows themselves
+// before it counts.
 type whereabouts struct {
 	scopes map[uint64]uint32 // by the hash of an id
 	skip   uint64            // ids whose hash has one of these bits are left out
@@ -42,31 +43,30 @@ func (w *whereabouts) put(hash uint64, scope uint32) {
 	if hash&w.skip != 0 {
 		return
 	}
-	other, known := w.scopes[hash]
-	if !known {
-		w.scopes[hash] = scope
-	} else if other != scope && len(w.pairs) < mostPairs {
+	if other, known := w.scopes[hash]; known && other != scope && len(w.pairs) < mostPairs {
 		w.pairs[pair{min(scope, other), max(scope, other)}] = true
 	}
+	w.scopes[hash] = scope
 	if len(w.scopes) > w.most { // half of the ids are left out from now on
 		w.skip = w.skip<<1 | 1
 		maps.DeleteFunc(w.scopes, func(hash uint64, _ uint32) bool { return hash&w.skip != 0 })
 	}
 }
 
-// with lists the scopes that may have an id in common with one.
+// with lists the scopes that may have an id in common with one: those that pairs lead
+// to, since of three that have an id two may be no pair.
 func (w *whereabouts) with(scope uint32) []uint32 {
-	var out []uint32
-	for pair := range w.pairs {
-		switch scope {
-		case pair.a:
-			out = append(out, pair.b)
-		case pair.b:
-			out = append(out, pair.a)
+	reached := map[uint32]bool{scope: true}
+	for known := 0; known < len(reached); {
+		known = len(reached)
+		for pair := range w.pairs {
+			if reached[pair.a] || reached[pair.b] {
+				reached[pair.a], reached[pair.b] = true, true
+			}
 		}
 	}
-	slices.Sort(out)
-	return out
+	delete(reached, scope)
+	return slices.Sorted(maps.Keys(reached))
 }
 
 func (w *whereabouts) forget(a, b uint32) { delete(w.pairs, pair{min(a, b), max(a, b)}) }

@@ -158,6 +158,16 @@ func TestAnIDSpeaksAgainstEachRegionThatHasIt(t *testing.T) {
 			scan(planned("s3", scanKind, 40, first, second, third), read("s3", second, 40, m("i-2", "i-b")...), read("s3", third, 40, m("i-a", "i-b", "i-3")...)),
 			"cn-beijing 2 partial, cn-hangzhou 2 complete, cn-shenzhen 3 partial", "cn-beijing too, 1 of them, such as i-b", 0,
 		},
+		"the one behind another from which it is gone": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s1b", first, 15, m("i-1")...), whole("s2", second, 20, m("i-2", "i-a")...)},
+			whole("s3", third, 40, m("i-a", "i-3")...),
+			"cn-beijing 2 partial, cn-hangzhou 1 complete, cn-shenzhen 2 partial", "cn-beijing too, 1 of them, such as i-a", 1,
+		},
+		"all that have it": {
+			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a")...), whole("s2", second, 20, m("i-2", "i-a")...)},
+			whole("s3", third, 40, m("i-a", "i-3")...),
+			"cn-beijing 2 partial, cn-hangzhou 2 partial, cn-shenzhen 2 partial", "cn-beijing too, 1 of them, such as i-a; cn-hangzhou too, 1 of them, such as i-a", 0,
+		},
 		"several of one, some of them gone": {
 			[][]event.Message{whole("s1", first, 10, m("i-1", "i-a", "i-b", "i-c", "i-d", "i-e")...), whole("s2", first, 20, m("i-1", "i-b", "i-c", "i-d", "i-e")...)},
 			whole("s3", third, 40, m("i-a", "i-b", "i-c", "i-d", "i-e")...),
