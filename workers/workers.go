@@ -1,6 +1,6 @@
 // Package workers turns pages of instances into classified pages: it adds what
-// the cloud knows of their images and asks the rule set. It reads no instance
-// from the cloud and stores nothing.
+// the cloud knows of their images, asks the rule set, and finds out of single
+// guests what a verdict hangs on. It lists no instance and stores nothing.
 package workers
 
 import (

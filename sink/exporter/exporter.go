@@ -1,8 +1,9 @@
 // Package exporter shows the store's totals to Prometheus. It exports counts
 // and times, never an instance: labels are accounts, regions, targets,
-// verdicts, and OS families and versions, whose number is bounded. A scrape
-// reads the last published snapshot and opens no file, so that it neither waits
-// for a commit nor makes one wait.
+// verdicts, waves, the largest owners, and OS families and versions, each of
+// which is bounded in number. Figures are those of the last published snapshot;
+// a scrape reads of the store's file which scans run, and nothing else, so that
+// it makes no commit wait.
 package exporter
 
 import (

@@ -41,8 +41,8 @@
 //	before    kind, key                  -> while other rules are being told of: classes, profiles and waived verdicts as they were
 //	evidence  account, 0, region, 0, source, 0, id -> what was asked for beyond the listing (JSON)
 //
-// A page is one journal entry, which appends cheaply and makes an early
-// acknowledgement possible. When a scan of a scope is decided, or the journal
+// A page is one journal entry, which appends cheaply, so that a batch of pages is
+// committed soon. When a scan of a scope is decided, or the journal
 // has grown, the scope's journal is folded into its blocks in one sorted pass.
 // Blocks without a changed row are left alone. While a scope is written to, an
 // index of it is held in memory; it is dropped at the fold.

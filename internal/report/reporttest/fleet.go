@@ -1,6 +1,6 @@
 // Package reporttest makes fleets of instance records for the tests of what
-// people see. It is not the classifier: the verdicts are made up to look like
-// a real fleet's, the same for the same seed.
+// people see, and opens and reads pages for them. It is not the classifier: the
+// verdicts are made up to look like a real fleet's, the same for the same seed.
 package reporttest
 
 import (
