@@ -68,9 +68,24 @@ func (d *denials) watch(ctx context.Context, subject string) (context.Context, f
 const noPeers = 10005
 
 // forming says that a cluster did not know all of its servers yet, as while it starts.
-func forming(err error) bool {
-	answer, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && answer.ErrorCode == noPeers
+func forming(err error) bool { return isAPIError(err, noPeers) }
+
+// noMemory and noStorage are the server's words that it has no room left to set aside.
+const (
+	noMemory  jetstream.ErrorCode = 10028
+	noStorage jetstream.ErrorCode = 10047
+)
+
+// untilRoom calls f, which looks a stream up and makes it where it is missing, again for
+// two seconds while the server has no room for it: another process may be making it, and
+// the server sets its room aside for whoever asks, also where it is there by then.
+func untilRoom(ctx context.Context, f func() error) error {
+	err := f()
+	for try := 0; try < 20 && (isAPIError(err, noMemory) || isAPIError(err, noStorage)); try++ {
+		pause(ctx, 100*time.Millisecond)
+		err = f()
+	}
+	return err
 }
 
 // ask calls f, which asks the server on subject, again where no answer comes, until ctx
@@ -100,11 +115,7 @@ func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.C
 		}
 		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject, "err", err)
 		if forming(err) {
-			select {
-			case <-ctx.Done():
-				return got, err
-			case <-time.After(500 * time.Millisecond):
-			}
+			pause(ctx, 500*time.Millisecond)
 		}
 	}
 }
@@ -117,7 +128,11 @@ func (b *Bus) declare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, declareTime)
 	defer cancel()
 	for _, cfg := range declarations(b.o.Limits, b.o.Replicas) {
-		info, err := b.declareOne(ctx, cfg)
+		var info *jetstream.StreamInfo
+		err := untilRoom(ctx, func() (err error) {
+			info, err = b.declareOne(ctx, cfg)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -34,13 +34,12 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	if memory {
 		cfg.Storage, cfg.MaxBytes = jetstream.MemoryStorage, memoryBytes
 	}
-	kv, made, err := b.bucket(ctx, cfg)
-	for try := 0; try < 20 && isAPIError(err, noMemory); try++ {
-		// Another process may be making it, and the server has set the memory
-		// aside for both of us for a moment.
-		pause(ctx, 100*time.Millisecond)
+	var kv jetstream.KeyValue
+	made := false
+	err := untilRoom(ctx, func() (err error) {
 		kv, made, err = b.bucket(ctx, cfg)
-	}
+		return err
+	})
 	if err == nil && !made && b.o.Declare {
 		kv = b.changeBucket(ctx, kv, cfg)
 	}
@@ -58,9 +57,6 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 	b.buckets = append(b.buckets, cfg)
 	return &KV{bus: b, kv: kv}, nil
 }
-
-// noMemory is the server's word that it has no memory left to set aside.
-const noMemory jetstream.ErrorCode = 10028
 
 // memoryBytes is what a bucket in memory may hold: about 150,000 images. The
 // server sets it aside when the bucket is made, twice where two processes ask

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shenscan/shenscan/internal/bus"
 )
@@ -189,12 +191,12 @@ func TestKVSaysWhatItCouldNotReadOrWrite(t *testing.T) {
 	}
 }
 
-// Producers that start together ask for the same buckets at once. The memory
-// that deploy/nats gives the server is enough for that.
-func TestProducersThatStartTogetherFitIntoTheServersMemory(t *testing.T) {
-	t.Parallel()
+// serverWithRoom starts a server that sets so many bytes of memory and of storage aside
+// for streams, and no more.
+func serverWithRoom(t *testing.T, memory, storage int64) *natsserver.Server {
+	t.Helper()
 	srv, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, JetStreamMaxMemory: 256 << 20, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, JetStreamMaxMemory: memory, JetStreamMaxStore: storage, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -204,6 +206,58 @@ func TestProducersThatStartTogetherFitIntoTheServersMemory(t *testing.T) {
 	if !srv.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the server did not start")
 	}
+	return srv
+}
+
+// Processes that start together ask for the same streams at once, and the server counts
+// the room of a stream that is there against whoever asks for it once more: what has no
+// room is looked up again before it ends a process.
+func TestRoomThatIsSetAsideForAMomentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	srv := serverWithRoom(t, 256<<20, 12<<30)
+	conn, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}, MaxBytes: 9 << 30}); err != nil {
+		t.Fatal(err)
+	}
+	refused, err := conn.SubscribeSync("$JS.EVENT.ADVISORY.API") // what was asked of JetStream and answered
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		o := bus.DefaultOptions()
+		o.URL, o.Dir = srv.ClientURL(), ""
+		b, err := bus.Open(t.Context(), o)
+		if err == nil {
+			b.Close()
+		}
+		opened <- err
+	}()
+	eventually(t, "a stream has no room", func() bool {
+		answer, err := refused.NextMsgWithContext(t.Context())
+		return err == nil && strings.Contains(string(answer.Data), "10047")
+	})
+	if err := js.DeleteStream(t.Context(), "OTHER"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+// Producers that start together ask for the same buckets at once. The memory
+// that deploy/nats gives the server is enough for that.
+func TestProducersThatStartTogetherFitIntoTheServersMemory(t *testing.T) {
+	t.Parallel()
+	srv := serverWithRoom(t, 256<<20, 0)
 	var starting sync.WaitGroup
 	for range 4 {
 		b := open(t, func(o *bus.Options) { o.URL, o.Dir = srv.ClientURL(), "" })
