@@ -74,11 +74,20 @@ func inForce(set *pflag.FlagSet, name string) bool {
 	return flag != nil && !slices.Contains([]string{"", "false", "[]", "0", "0s"}, flag.Value.String())
 }
 
-// checkMeant refuses typed flags that mean nothing as the others are.
+func numeric(kind string) bool {
+	return slices.Contains([]string{"int", "int64", "float64", "duration"}, kind)
+}
+
+// checkMeant refuses numbers and times below zero, wherever they were set, and typed flags
+// that mean nothing as the others are.
 func checkMeant(cmd *cobra.Command) error {
 	set := cmd.Flags()
 	var errs []error
 	set.VisitAll(func(flag *pflag.Flag) {
+		if value := flag.Value.String(); numeric(flag.Value.Type()) && strings.HasPrefix(value, "-") {
+			errs = append(errs, fmt.Errorf("--%s %s: no setting is less than zero", flag.Name, value))
+			return
+		}
 		if !config.Typed(set, flag.Name) || flag.Value.Type() == "bool" && flag.Value.String() == "false" {
 			return
 		}
