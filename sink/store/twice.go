@@ -43,7 +43,11 @@ func (w *whereabouts) put(hash uint64, scope uint32) {
 	if hash&w.skip != 0 {
 		return
 	}
-	if other, known := w.scopes[hash]; known && other != scope && len(w.pairs) < mostPairs {
+	other, known := w.scopes[hash]
+	if known && other == scope { // as nearly always, in a scan after the first
+		return
+	}
+	if known && len(w.pairs) < mostPairs {
 		w.pairs[pair{min(scope, other), max(scope, other)}] = true
 	}
 	w.scopes[hash] = scope
