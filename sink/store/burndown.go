@@ -487,8 +487,8 @@ func (a *applier) carried(progress *record.Progress, ended *record.Scan) {
 			progress.Others++
 		}
 	}
-	for account, st := range a.db.meta.Accounts {
-		if len(st.Failures) > 0 && !known[account] {
+	for account := range a.db.meta.Accounts {
+		if !known[account] { // it failed as a whole
 			add(record.CarriedScope{Account: account, Completeness: record.ScopeFailed})
 		}
 	}

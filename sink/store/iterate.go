@@ -54,7 +54,7 @@ func (db *DB) published() *reading {
 			number = tx.ID()
 			return fn(tx)
 		})
-		if err == nil && int64(number) > db.seen.Load() {
+		if int64(number) > db.seen.Load() {
 			db.mu.Lock()   // its writer holds it until that is done
 			db.mu.Unlock() //nolint:staticcheck // nothing is done under it
 		}
@@ -165,15 +165,13 @@ type overlay struct {
 	fresh  []freshRow         // rows in no block, by id
 }
 
-// step reads the next block of the scope. Between steps whoever reads may be stopped, and
-// others may read by the same view.
+// step finds the block in which the walk begins, and then reads a block each time. Between
+// steps whoever reads may be stopped, and others may read by the same view.
 func (w *walker) step(tx *bbolt.Tx) error {
-	w.out = w.out[:0]
 	if w.over == nil {
-		if err := w.open(tx); err != nil {
-			return err
-		}
+		return w.open(tx)
 	}
+	w.out = w.out[:0]
 	if w.reading.rows >= mostMapped {
 		unmapRead(tx)
 		w.reading.rows = 0
@@ -324,10 +322,13 @@ func (w *walker) emit(tx *bbolt.Tx, id []byte, finding finding) error {
 // fit returns the matcher's decision about a row.
 func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
 	got, err := w.judged(tx, finding, profile, id)
-	if err != nil || !got.pass || w.rowPasses(finding, id) {
-		return got, err
+	if err != nil {
+		return nil, err
 	}
-	return &fit{class: got.class}, nil
+	if got.pass && !w.rowPasses(finding, id) {
+		return &fit{class: got.class}, nil
+	}
+	return got, nil
 }
 
 // judged is that decision by how the row is judged and by its machine: by the stored
@@ -336,8 +337,11 @@ func (w *walker) fit(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (
 func (w *walker) judged(tx *bbolt.Tx, finding finding, profile uint32, id []byte) (*fit, error) {
 	if !w.m.foreign {
 		got, err := w.m.fit(profile, w.waive, id)
-		if err != nil || !got.pass {
-			return got, err
+		if err != nil {
+			return nil, err
+		}
+		if !got.pass {
+			return got, nil
 		}
 		if passes, err := w.machinePasses(tx, profile); err != nil || !passes {
 			return &fit{class: got.class}, err

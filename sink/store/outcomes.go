@@ -46,7 +46,7 @@ func scoreKey(o *record.Move) string {
 func (p *pager) movedTo(ordinal uint32, c *candidate) (rules.Class, bool) {
 	list, hardware := p.db.profs.list, p.db.profs.hardware
 	was, is := list[p.ix.at[ordinal].profile].Hardware, list[c.profile].Hardware
-	if was == is || hardware[was].InstanceType == hardware[is].InstanceType {
+	if hardware[was].InstanceType == hardware[is].InstanceType {
 		return 0, false
 	}
 	before, after := p.j.Machine(hardware[was]), p.j.Machine(hardware[is])
@@ -96,7 +96,7 @@ func (a *applier) keepOutcome(move *record.Move) error {
 	if a.db.meta.Outcomes == nil {
 		a.db.meta.Outcomes = map[string]int{}
 	}
-	if had.InstanceID != "" && (had.MovedAt.Equal(move.MovedAt) || !told(had.Result)) {
+	if !told(had.Result) { // nor is anything of the zero move counted
 		if key := scoreKey(&had); a.db.meta.Outcomes[key] > 1 {
 			a.db.meta.Outcomes[key]--
 		} else {
@@ -285,10 +285,9 @@ func (v *View) Outcomes(ctx context.Context, limit int) (*record.MoveOutcomes, e
 		slices.SortFunc(out.Moves, func(a, b record.Move) int {
 			return cmp.Or(otherwise(&b)-otherwise(&a), b.MovedAt.Compare(a.MovedAt), cmp.Compare(a.InstanceID, b.InstanceID))
 		})
-		if len(out.Moves) > limit {
-			out.More += len(out.Moves) - limit
-			out.Moves = out.Moves[:limit]
-		}
+		first := min(len(out.Moves), limit)
+		out.More += len(out.Moves) - first
+		out.Moves = out.Moves[:first]
 	}
 	f := v.f
 	f.Gone = true // a move is told of an instance that is gone, too

@@ -2,8 +2,11 @@ package store_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/shenscan/shenscan/internal/record"
 )
@@ -36,5 +39,39 @@ func TestACompleteScanCanBeRead(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// Whoever reads scans waits for the writer where it read what the totals do not show yet,
+// and only then: a long transaction of the writer keeps nobody waiting.
+func TestScansWaitForTheWriterOnlyUntilTheyAreShown(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 50
+	apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1", os: "debian 12"})...))
+	var shown atomic.Bool
+	answers := make(chan bool, 1)
+	read := func() {
+		if _, err := db.Scan("s1"); err != nil {
+			t.Error(err)
+		}
+		answers <- shown.Load()
+	}
+	db.AsWriter(false, func() {
+		go read()
+		select {
+		case <-answers:
+		case <-time.After(10 * time.Second):
+			t.Error("a reader waits for a writer that has not committed")
+		}
+	})
+	db.AsWriter(true, func() {
+		go read()
+		for range 10_000 { // time enough for a reader that does not wait
+			runtime.Gosched()
+		}
+		shown.Store(true)
+	})
+	if !<-answers {
+		t.Error("a reader that read a commit did not wait until it was shown")
 	}
 }
