@@ -293,7 +293,7 @@ func (db *DB) trend(s *record.Scan, judge *judge) *TrendPoint {
 // count adds verdict changes, and pages judged anew, to the counters of this
 // process.
 func (db *DB) count(done *Applied) {
-	if len(done.verdicts)+len(done.Anew) == 0 {
+	if len(done.verdicts) == 0 && len(done.Anew) == 0 {
 		return
 	}
 	for by, pages := range done.Anew {
@@ -305,7 +305,7 @@ func (db *DB) count(done *Applied) {
 	db.publish()
 }
 
-// CommitBounds are the upper bounds of the commit histogram, in seconds.
+// commitBounds are the upper bounds of the commit histogram, in seconds.
 var commitBounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
 // commitStats is a histogram of commit durations.

@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 	"github.com/shenscan/shenscan/sink/store"
 )
@@ -163,6 +164,67 @@ func TestAFamilyThatTheCloudDoesNotTellIsKnownByTheType(t *testing.T) {
 	for image, want := range map[string]int{"m-CentOS-7.9": 1, "m-none": 0} {
 		if got := rowsOf(t, viewOf(t, db, store.Filter{Scope: scopeOf(t, "image="+image)})); len(got) != want {
 			t.Errorf("%d instances of image %s", len(got), image)
+		}
+	}
+}
+
+// A view shows the stored verdicts only where its judge would say the same: by the same rule
+// set, for the same targets in the same order, and with waivers on the same day. Else it
+// judges each instance anew.
+func TestAViewShowsStoredVerdictsOnlyOfItsOwnJudge(t *testing.T) {
+	today := "2026-11-23"
+	waiving := func(digest string, targets ...string) *judge {
+		j := newJudge(digest, oldOnes)
+		j.waive, j.until = map[string]string{"waive": "yes"}, "2026-11-23"
+		if len(targets) > 0 {
+			j.targets = targets
+		}
+		return j
+	}
+	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "store.db"), Classifier: waiving("a"), Today: func() string { return today }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.NoSync()
+	t.Cleanup(func() { db.Close() })
+	s := newStream()
+	s.now = 50
+	apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1", os: "centos 5.8", tags: []ecs.Tag{{Key: "waive", Value: "yes"}}}, machine{id: "i-2", os: "debian 12"})...))
+	strict := newJudge("b", map[string]rules.Level{"debian 12": rules.Unknown})
+	for name, c := range map[string]struct {
+		j    *judge
+		day  string
+		own  bool
+		want string
+	}{
+		"its own":                {nil, today, true, "kvm=compatible,compatible shenlong-6=compatible,compatible shenlong-7=compatible,compatible"},
+		"another of the same":    {waiving("a"), today, true, "kvm=compatible,compatible shenlong-6=compatible,compatible shenlong-7=compatible,compatible"},
+		"other rules":            {strict, today, false, "kvm=compatible,unknown shenlong-6=compatible,unknown shenlong-7=compatible,unknown"},
+		"fewer targets":          {waiving("a", "kvm"), today, false, "kvm=compatible,compatible"},
+		"targets turned round":   {waiving("a", "shenlong-7", "shenlong-6", "kvm"), today, false, "shenlong-7=compatible,compatible shenlong-6=compatible,compatible kvm=compatible,compatible"},
+		"the day after a waiver": {waiving("a"), "2026-11-24", false, "kvm=needs-action,compatible shenlong-6=incompatible,compatible shenlong-7=incompatible,compatible"},
+	} {
+		today = c.day
+		var by store.Classifier
+		if c.j != nil {
+			by = c.j
+		}
+		view, err := db.View(t.Context(), by, store.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := rowsOf(t, view)
+		var got []string
+		for i, v := range rows[0].Verdicts {
+			got = append(got, v.Target+"="+v.Level.String()+","+rows[1].Verdicts[i].Level.String())
+		}
+		digest, targets, own := view.Judged()
+		if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" || own != c.own || digest != "a" || len(targets) != 3 {
+			t.Errorf("%s: of its own %t, stored by %s for %v: %s", name, own, digest, targets, diff)
+		}
+		sameTotals(t, view, view.Classifier().Targets(), rows)
+		if err := view.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
