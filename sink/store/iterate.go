@@ -90,8 +90,7 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place,
 				continue
 			}
 			walk := &walker{reading: r, m: matcher, sc: sc}
-			resumed := sc.key == from
-			if resumed {
+			if sc.key == from {
 				walk.after = []byte(after.InstanceID)
 			}
 			for !walk.done {
@@ -112,12 +111,6 @@ func (r *reading) instances(ctx context.Context, matcher *matcher, after *Place,
 					}
 				}
 			}
-			if !resumed {
-				if err := walk.agrees(); err != nil {
-					yield(nil, err)
-					return
-				}
-			}
 		}
 	}
 }
@@ -129,7 +122,8 @@ type walker struct {
 	sc    *scopeSnap
 	after []byte // id of the last row that was looked at
 	done  bool
-	there int // rows read so far that are not gone
+	whole bool // it began with the first row
+	there int  // rows read so far that are not gone
 	out   []*record.Record
 	all   bool // the filter lets every row of the scope through, and take does not ask for their class
 	// take is called with every row that passes the filter, which is valid during the
@@ -149,13 +143,13 @@ type walker struct {
 // block is what stands in the file under one key: rows whose first one has the key's id.
 type block struct{ key, value []byte }
 
-// agrees compares how many rows of the scope were read with its total, which must be
+// agrees compares how many rows of the whole scope were read with its total, which must be
 // the same: a damaged page would otherwise omit instances in silence.
 func (w *walker) agrees() error {
 	if w.there == w.sc.present {
 		return nil
 	}
-	return fmt.Errorf("read %s: %w: %d instances are listed, of %d that are counted; see `shenscan store check`", w.sc.key, ErrCorrupt, w.there, w.sc.present)
+	return fmt.Errorf("%w: %d instances are listed, of %d that are counted; see `shenscan store check`", ErrCorrupt, w.there, w.sc.present)
 }
 
 // overlay is what the journal of a scope says beyond its blocks.
@@ -179,11 +173,18 @@ func (w *walker) step(tx *bbolt.Tx) error {
 	at := w.block
 	w.next(w.cursor.Next())
 	w.done = w.block.key == nil
-	return w.emitBlock(tx, at)
+	if err := w.emitBlock(tx, at); err != nil {
+		return err
+	}
+	if w.done && w.whole {
+		return w.agrees()
+	}
+	return nil
 }
 
 // open finds the block in which the walk begins.
 func (w *walker) open(tx *bbolt.Tx) (err error) {
+	w.whole = len(w.after) == 0
 	if err := w.begin(tx); err != nil {
 		return err
 	}

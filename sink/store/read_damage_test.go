@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -85,5 +87,56 @@ func bucketOf(b *bbolt.Bucket) func(yield func(k, v []byte) bool) {
 		for k, v := c.First(); k != nil && yield(slices.Clone(k), slices.Clone(v)); k, v = c.Next() {
 			continue
 		}
+	}
+}
+
+// A part of the file that is lost under an open store leaves no instance out in silence:
+// whoever reads all instances of a region is told that it lists fewer than there are.
+func TestNoReaderLeavesOutWhatWasLost(t *testing.T) {
+	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes)), newStream()
+	s.now = 50
+	var fleet []machine
+	for i := range 600 {
+		fleet = append(fleet, machine{id: fmt.Sprintf("i-%03d", i), os: "debian 12"})
+	}
+	apply(t, db, s.put(whole("s1", hangzhou, 10, fleet...)...))
+	err := db.Damage(func(tx *bbolt.Tx) error {
+		for _, name := range []string{"blocks", "orders"} {
+			bucket := tx.Bucket([]byte(name))
+			key, _ := bucket.Cursor().Last()
+			if err := bucket.Delete(slices.Clone(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := viewOf(t, db, store.Filter{})
+	told := error(nil)
+	for _, err := range view.Instances(t.Context()) {
+		told = errors.Join(told, err)
+	}
+	if !errors.Is(told, store.ErrCorrupt) || !strings.HasPrefix(told.Error(), "read prod/cn-hangzhou: store is damaged: ") || !strings.HasSuffix(told.Error(), "instances are listed, of 600 that are counted; see `shenscan store check`") {
+		t.Errorf("the list: %v", told)
+	}
+	for order, by := range sortings() {
+		by.by.Down = true
+		if order == "class" {
+			by.by.Back = true // else it is read by class alone
+		}
+		if _, err := view.Sorted(t.Context(), by.by, nil, 10); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("by %s: %v", order, err)
+		}
+	}
+	if _, err := view.Alike(t.Context()); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("what is judged alike: %v", err)
+	}
+	if _, err := db.View(t.Context(), nil, store.Filter{Query: "i-"}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a view by text: %v", err)
+	}
+	if _, err := db.View(t.Context(), newJudge("b", map[string]rules.Level{}), store.Filter{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a view by other rules: %v", err)
 	}
 }
