@@ -71,7 +71,7 @@ func TestAPageIsReadFromFewBlocks(t *testing.T) {
 // that was there, turned round.
 func TestWhatStandsBeforeAPlaceIsTheListingBackwards(t *testing.T) {
 	db := mixedStore(t, newJudge("a", oldOnes), 60)
-	view := viewOf(t, db, store.Filter{Gone: true})
+	view := viewOf(t, db, store.Filter{})
 	orders := sortings()
 	orders["key"] = struct {
 		by    store.Sort
@@ -87,16 +87,38 @@ func TestWhatStandsBeforeAPlaceIsTheListingBackwards(t *testing.T) {
 			back := c.by
 			back.Back = true
 			for _, at := range []int{0, 1, 5, 70, len(whole) - 1} {
-				got, err := view.Sorted(t.Context(), back, &whole[at].Place, 13)
-				if err != nil {
-					t.Fatal(err)
-				}
-				want := slices.Clone(whole[max(0, at-13):at])
-				slices.Reverse(want)
-				if !slices.EqualFunc(got, want, func(a, b store.Placed) bool { return a.Place == b.Place }) {
-					t.Errorf("by %s, down %t: before the place %d stand %d, want %d, or in another order", order, down, at, len(got), len(want))
+				for _, limit := range []int{2, 13} {
+					got, err := view.Sorted(t.Context(), back, &whole[at].Place, limit)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := slices.Clone(whole[max(0, at-limit):at])
+					slices.Reverse(want)
+					if !slices.EqualFunc(got, want, func(a, b store.Placed) bool { return a.Place == b.Place }) {
+						t.Errorf("by %s, down %t: before the place %d stand %d, want %d, or in another order", order, down, at, len(got), len(want))
+					}
 				}
 			}
+		}
+	}
+}
+
+// Where instances that are gone are listed too, they stand in their place, though what
+// is counted by class does not count them.
+func TestWhatIsGoneStandsInItsPlaceToo(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 50
+	fleet := []machine{{id: "i-00", os: "centos 5.8"}}
+	for i := range 20 {
+		fleet = append(fleet, machine{id: fmt.Sprintf("i-%02d", i+1), os: "debian 12"})
+	}
+	apply(t, db, s.put(whole("s1", hangzhou, 10, fleet...)...))
+	apply(t, db, s.put(whole("s2", hangzhou, 20, fleet[1:]...)...))
+	by := store.Sort{By: store.SortByClass, Class: worstFirst}
+	for gone, want := range map[bool]string{true: "i-00", false: "i-01"} {
+		got, err := viewOf(t, db, store.Filter{Gone: gone}).Sorted(t.Context(), by, nil, 3)
+		if err != nil || len(got) != 3 || got[0].Record.InstanceID != want {
+			t.Errorf("gone %t: the first is not %s, %v", gone, want, err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestANarrowedViewCountsWhatIsGoneAndWhatIsThere(t *testing.T) {
 	s.now = 50
 	apply(t, db, s.put(whole("s1", hangzhou, 10, machine{id: "i-1", os: "debian 12"}, machine{id: "i-2", os: "debian 12"}, machine{id: "i-3", os: "centos 5.8"})...))
 	apply(t, db, s.put(planned("s2", scanKind, 20, hangzhou), scopePlanned("s2", scanKind, hangzhou, "1", "1.0"),
-		page("s2", scanKind, hangzhou, "1.0", "1.0", 0, 20, machine{id: "i-1", os: "debian 12"}), laneEnded("s2", scanKind, hangzhou, "1.0", "1.0", 1)))
+		page("s2", scanKind, hangzhou, "1.0", "1.0", 0, 20, machine{id: "i-1", os: "debian 12", tags: tags(scalingTag, "asg-1")}), laneEnded("s2", scanKind, hangzhou, "1.0", "1.0", 1)))
 	for name, c := range map[string]struct {
 		f           store.Filter
 		there, gone int
@@ -83,6 +83,9 @@ func TestANarrowedViewCountsWhatIsGoneAndWhatIsThere(t *testing.T) {
 			t.Errorf("%s: %d there and %d gone, %d in the region, %d rows; want %d and %d", name, sum.Instances, sum.Gone, sum.Scopes[0].Instances, len(rowsOf(t, view)), c.there, c.gone)
 		}
 		sameGroups(t, view, rowsOf(t, view))
+		if groups, err := view.StartGroups(t.Context()); err != nil || len(groups.Groups) != c.there {
+			t.Errorf("%s: %d groups, %v", name, len(groups.Groups), err)
+		}
 	}
 	where, err := db.Locate([]string{"i-1", "i-2"})
 	if diff := cmp.Diff(map[string]ecs.Scope{"i-1": hangzhou}, where); diff != "" || err != nil {
