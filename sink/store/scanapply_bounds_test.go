@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -73,6 +74,36 @@ func TestOneContradictionIsOneCause(t *testing.T) {
 		}
 		if said != 1 || sc.Completeness != record.ScopePartial {
 			t.Errorf("%s is %s: %+v", sc.Region, sc.Completeness, sc.Failures)
+		}
+	}
+}
+
+// A region of many instances that has none any more is doubted at first, also where the
+// scan before could not read it: a refusal has not found it empty, and what it was taken for
+// would be gone at once.
+func TestARefusedScanHasNotFoundARegionEmpty(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 50
+	var fleet []machine
+	for i := range 20 {
+		fleet = append(fleet, machine{id: fmt.Sprintf("i-%02d", i), os: "debian 12"})
+	}
+	apply(t, db, s.put(whole("s1", hangzhou, 10, fleet...)...))
+	s.now = 1000
+	apply(t, db, s.put(planned("s2", scanKind, 900, hangzhou), &event.ScopeFailed{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Failure: record.Failure{API: "DescribeInstances", Class: "permission", Error: "denied"}}))
+	if got, err := db.Scan("s2"); err != nil || got.State != record.ScanPartial || got.Scopes[0].Completeness != record.ScopeFailed {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, want := range []struct {
+		completeness record.Completeness
+		gone         int
+	}{{record.ScopePartial, 0}, {record.ScopeComplete, 20}} {
+		s.now = int64(2000 + 1000*i)
+		id := fmt.Sprint("empty-", i)
+		apply(t, db, s.put(whole(id, hangzhou, s.now-100)...))
+		got, err := db.Scan(id)
+		if err != nil || got.Scopes[0].Completeness != want.completeness || db.Summary().Gone != want.gone {
+			t.Errorf("%s: %+v, %d gone, %v", id, got, db.Summary().Gone, err)
 		}
 	}
 }
