@@ -17,7 +17,7 @@ import (
 func (db *DB) Asked(scanID string, ids []string) ([]record.AskedInstance, error) {
 	var ended *endedScan
 	err := db.view(func(tx *bbolt.Tx) (err error) {
-		if key := tx.Bucket(bucketEndedIDs).Get([]byte(scanID)); scanID != "" && key != nil {
+		if key := tx.Bucket(bucketEndedIDs).Get([]byte(scanID)); key != nil {
 			ended, err = readEnded(tx.Bucket(bucketEnded).Get(key))
 		}
 		return err

@@ -99,9 +99,6 @@ func (db *DB) Scan(id string) (*record.Scan, error) { return db.published().scan
 func (r *reading) scan(id string) (*record.Scan, error) {
 	var out *record.Scan
 	err := r.view(func(tx *bbolt.Tx) error {
-		if id == "" || len(id) > maxID {
-			return nil
-		}
 		if tx.Bucket(bucketScans).Get([]byte(id)) != nil {
 			state, err := readRunning(tx, []byte(id))
 			if err != nil {

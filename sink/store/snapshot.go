@@ -62,8 +62,9 @@ func (c *Copy) Close() error {
 // transaction, which keeps freed pages from being used again, lasts as long as
 // the local disk takes; whoever reads the copy may then be as slow as they like.
 func (db *DB) Snapshot(ctx context.Context) (*Copy, error) {
-	if free, known := room(db.file); known && free < db.Size()+spare {
-		return nil, fmt.Errorf("copy the store: %w: %d bytes are needed beside it and %d are free", ErrFull, db.Size()+spare, free)
+	need := db.Size() + spare
+	if free, known := room(db.file); known && free < need {
+		return nil, fmt.Errorf("copy the store: %w: %d bytes are needed beside it and %d are free", ErrFull, need, free)
 	}
 	file, err := os.CreateTemp(filepath.Dir(db.o.Path), ".snapshot-*")
 	if err != nil {
