@@ -18,9 +18,9 @@ func TestStandingsLeaveOutWhatTheyDoNotKnow(t *testing.T) {
 		s := outcome.Standing{Wave: wave, Confidence: rules.High, Was: rules.Compatible}
 		return s.Byte()
 	}
-	class := func(waves ...int) outcome.Class {
+	class := func(places ...int) outcome.Class {
 		var c outcome.Class
-		for _, wave := range waves {
+		for _, wave := range places {
 			c.Levels += string([]byte{byte(rules.Compatible)})
 			c.Standings += string([]byte{standing(wave)})
 		}
