@@ -17,6 +17,7 @@ import (
 // an account of one's own, which fails for lack of keys and says so, and the first
 // plan.
 func TestNewcomer(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

@@ -187,9 +187,14 @@ var generatedMarks = map[string]string{
 	"rules that compare":    "runs with store",
 }
 
+// furnishing is held by the test that makes the programs.
+var furnishing sync.Mutex
+
 // setup is what all rooms share: a folder with the programs, made once.
 func setup(t *testing.T) (bin string) {
 	t.Helper()
+	furnishing.Lock()
+	defer furnishing.Unlock()
 	bin = programs
 	if _, err := os.Stat(filepath.Join(bin, "shenscan-program")); err == nil {
 		return bin
@@ -323,6 +328,7 @@ func console(text string) (script, output string, err error) {
 }
 
 func TestBlocksWorkAsPrinted(t *testing.T) {
+	t.Parallel()
 	bin := setup(t)
 	needRooms(t, bin)
 	before := map[string]string{} // page: what its later blocks need
@@ -413,6 +419,7 @@ func alternatives(b block) (found []block) {
 }
 
 func TestExamplesOfTheReferenceWork(t *testing.T) {
+	t.Parallel()
 	bin := setup(t)
 	needRooms(t, bin)
 	text := pages(t)["docs/COMMANDS.md"]
@@ -467,6 +474,7 @@ func TestExamplesOfTheReferenceWork(t *testing.T) {
 
 // What a block gets wrong is seen: each of these must fail.
 func TestRoomSeesWhatFails(t *testing.T) {
+	t.Parallel()
 	bin := setup(t)
 	needRooms(t, bin)
 	for script, want := range map[string]string{ // a failing command in the middle of a pipe too
