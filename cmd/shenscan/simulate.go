@@ -143,10 +143,7 @@ func (f *simulateFlags) parse() (ecssim.Options, error) {
 
 // knownContradictions refuses names of no contradiction.
 func knownContradictions(names []string) error {
-	var all []string
-	for _, c := range ecssim.Contradictions() {
-		all = append(all, c.Name)
-	}
+	all := ecssim.ContradictionNames()
 	for _, name := range names {
 		if !slices.Contains(all, name) {
 			return notOneOf("contradict", name, all...)

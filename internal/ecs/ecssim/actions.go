@@ -31,7 +31,7 @@ type errorAs200 struct {
 
 // body is that answer.
 func (e errorAs200) body() object {
-	err := errForbidden()
+	err := errForbidden
 	return object{"Code": err.code, "Message": err.message, e.outer: list(e.inner, []object(nil)), "TotalCount": 0, "PageNumber": 1, "PageSize": 10}
 }
 

@@ -51,7 +51,7 @@ func (s *Simulator) authenticate(call *call) (*caller, *apiError) {
 func (s *Simulator) authACS3(call *call, authorization string) (*caller, *apiError) {
 	key, signed, signature, ok := parseAuthorization(authorization)
 	if !ok {
-		return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}
+		return nil, errIncomplete
 	}
 	header := call.req.Header
 	who, secret, err := s.secretOf(key, header.Get("x-acs-security-token"))
@@ -69,19 +69,15 @@ func (s *Simulator) authACS3(call *call, authorization string) (*caller, *apiErr
 	}
 	sum := sha256.Sum256(call.body)
 	if header.Get("x-acs-content-sha256") != hex.EncodeToString(sum[:]) {
-		return nil, errSignature()
+		return nil, errSignature
 	}
 	digest := sha256.Sum256(canonicalRequest(call.req, names, hex.EncodeToString(sum[:])))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(digest[:])))
 	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(mac.Sum(nil))), []byte(signature)) != 1 {
-		return nil, errSignature()
+		return nil, errSignature
 	}
 	return who, s.fresh(header.Get("x-acs-date"), header.Get("x-acs-signature-nonce"))
-}
-
-func errSignature() *apiError {
-	return &apiError{400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation."}
 }
 
 // parseAuthorization takes the header apart.
@@ -134,10 +130,10 @@ func (s *Simulator) authRPC(call *call) (*caller, *apiError) {
 		return nil, err
 	}
 	if params.get("SignatureMethod") != "HMAC-SHA1" || params.get("SignatureVersion") != "1.0" {
-		return nil, &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}
+		return nil, errIncomplete
 	}
 	if subtle.ConstantTimeCompare([]byte(rpcSignature(call.req.Method, params, secret)), []byte(params.get("Signature"))) != 1 {
-		return nil, errSignature()
+		return nil, errSignature
 	}
 	return who, s.fresh(params.get("Timestamp"), params.get("SignatureNonce"))
 }

@@ -47,7 +47,7 @@ func (s *Simulator) describeAgents(call *call, sc *scope) (object, *apiError) {
 		return nil, errInvalid("InstanceId")
 	}
 	if s.against(AgentsNowhere) {
-		return nil, errNotSupported()
+		return nil, errNotSupported
 	}
 	if s.against(AgentsHalf) {
 		ids = ids[:min(len(ids), fewAgents)]

@@ -27,189 +27,162 @@ const (
 
 // The contradictions.
 var (
-	BoundsExclusive     = Contradiction{"bounds-exclusive", "both creation-time bounds are exclusive", fromSDK + ": created \"after the specified time\""}
-	BoundsHalfOpen      = Contradiction{"bounds-half-open", "CreationEndTime is exclusive", fromSilence}
-	BoundsAfter         = Contradiction{"bounds-after", "CreationStartTime is exclusive", fromSDK + ": created \"after the specified time\""}
-	FiltersPositional   = Contradiction{"filters-positional", "Filter.1 is CreationStartTime and Filter.2 CreationEndTime; in any other place they are ignored", fromSDK + ": the key of filter 1 is CreationStartTime"}
-	FiltersRefused      = Contradiction{"filters-refused", "the same, but in any other place they are refused with InvalidFilterKey.NotFound", fromSDK + ": the key of filter 1 is CreationStartTime"}
-	FiltersIgnored      = Contradiction{"filters-ignored", "creation-time filters are ignored", fromSilence}
-	FiltersInCounts     = Contradiction{"filters-in-counts-alone", "creation-time filters narrow what is counted and not what is listed by tokens", fromSilence}
-	EndIgnored          = Contradiction{"end-ignored", "CreationEndTime is ignored", fromSilence}
-	MaxResultsIgnored   = Contradiction{"max-results-ignored", "MaxResults is ignored: pages of 10", "the SDK's comments: 10 is the default"}
-	PagesByNumber       = Contradiction{"pages-by-number-alone", "MaxResults and NextToken are not known: pages of 10 by PageNumber, no NextToken in the answer", fromRecorded + " of 2015 and of Apsara Stack"}
-	TokenMissing        = Contradiction{"token-missing", "the first page has no NextToken although more follow", fromSilence}
-	TokenEmpty          = Contradiction{"token-empty", "the first page has an empty NextToken although more follow", fromSilence}
-	TokenNull           = Contradiction{"token-null", "the first page's NextToken is null although more follow", fromSilence}
-	TokenTwice          = Contradiction{"token-twice", "the first page has two NextTokens, the second one empty", fromSilence}
-	TokenAfterLast      = Contradiction{"token-after-last", "the last page has a NextToken, too, and an empty page follows", "the example body of DescribeInstances: 1 of 1 instances and a NextToken"}
-	TokenEndless        = Contradiction{"token-endless", "the last page's NextToken leads back to the first page, under a new token each time", fromSilence}
-	TokenEndlessEmpty   = Contradiction{"token-endless-empty", "behind the last page come empty pages with a new NextToken each", fromSilence}
-	TokenUnknownCode    = Contradiction{"token-unknown-code", "each region refuses its first NextToken with a code of its own that is documented nowhere", "no source names the code"}
-	ListCut             = Contradiction{"list-cut", "chains end after six tenths of the instances; TotalCount beside them says how many there are", fromSilence}
-	RowsLeftOut         = Contradiction{"rows-left-out", "lists leave out every tenth instance; it is counted, and found by its id", fromSilence}
-	RowsOfOtherRegions  = Contradiction{"rows-of-other-regions", "lists by token hold another region's instances, whose RegionId says so", fromSilence}
-	IDsOfOtherRegions   = Contradiction{"ids-of-other-regions", "every tenth instance of a list has the id of one of the next region, and says that it is here", fromSilence}
-	RowsUnkeepable      = Contradiction{"rows-unkeepable", "every twentieth instance has an id that nothing can keep: too long, with NUL, a lone surrogate, none", fromSilence}
-	CountMissing        = Contradiction{"count-missing", "there is no TotalCount", fromSDK + ": it means nothing beside NextToken"}
-	CountZero           = Contradiction{"count-zero", "TotalCount is 0 always", fromSDK + ": it means nothing beside NextToken"}
-	CountHigh           = Contradiction{"count-high", "TotalCount is seven tenths too high", fromSilence}
-	CountHuge           = Contradiction{"count-huge", "TotalCount is 1,000,000,000 always", fromSilence}
-	ErrorAs200          = Contradiction{"error-as-200", "in every second region lists are HTTP 200 with Code and Message beside an empty list, in the others from the second page on", fromSilence}
-	RevokedMidway       = Contradiction{"revoked-midway", "the permission goes after a chain's first page: empty lists from then on, by id too, and dry runs are refused", "the documents: a caller without permission gets an empty list"}
-	IDsIgnored          = Contradiction{"ids-ignored", "InstanceIds is ignored: the region's first page answers", fromSilence}
-	IDsCapped           = Contradiction{"ids-capped", "only the first 20 of InstanceIds are answered", "no document names the cap of every form of the list"}
-	NothingVisible      = Contradiction{"nothing-visible", "lists, counts and InstanceIds are answered by empty lists, and dry runs are allowed", "the documents: a caller without permission gets an empty list, and none says what a dry run of one limited to a resource group does"}
-	IDsEmpty            = Contradiction{"ids-empty", "InstanceIds is answered by an empty list", "the documents: a caller without permission gets an empty list"}
-	ImagesByAlias       = Contradiction{"images-by-alias", "marketplace and community images are returned with ImageOwnerAlias=marketplace, or others and IsPublic=true, alone; shared ones with others alone", "the SDK's comments on ImageOwnerAlias"}
-	ImagesCapped        = Contradiction{"images-capped", "only the first 20 of the ids in ImageId are answered", "no document names the cap"}
-	ImagesUnasked       = Contradiction{"images-unasked", "ImageId is ignored: the region's first images answer", fromSilence}
-	ImagesEmpty         = Contradiction{"images-empty", "DescribeImages answers an empty list", "the documents: a caller without permission gets an empty list"}
-	ImagesErrorAs200    = Contradiction{"images-error-as-200", "DescribeImages is HTTP 200 with Code and Message beside an empty list", fromSilence}
-	OfferedErrorAs200   = Contradiction{"offered-error-as-200", "DescribeImageSupportInstanceTypes is HTTP 200 with Code and Message beside an empty list", fromSilence}
-	OfferedOfOthers     = Contradiction{"offered-of-others", "DescribeImageSupportInstanceTypes answers for another image than was asked for", fromSilence}
-	OfferedEmpty        = Contradiction{"offered-empty", "DescribeImageSupportInstanceTypes answers an empty list", "the documents: a caller without permission gets an empty list"}
-	OfferedOldAlone     = Contradiction{"offered-old-alone", "DescribeImageSupportInstanceTypes leaves out, for images that are not public, the types of the 6th generation and later, also those on which they run", "no source says what it filters by"}
-	OfferedUnknown      = Contradiction{"offered-unknown", "DescribeImageSupportInstanceTypes names a type that no other answer names", fromSilence}
-	OfferedCut          = Contradiction{"offered-cut", "DescribeImageSupportInstanceTypes ends with a NextToken, which none of its parameters takes", fromSilence}
-	AgentsOfOthers      = Contradiction{"agents-of-others", "DescribeCloudAssistantStatus tells of an instance that was not asked for", fromSilence}
-	AgentsAhead         = Contradiction{"agents-ahead", "DescribeCloudAssistantStatus has heartbeats of tomorrow", fromSilence}
-	AgentsNowhere       = Contradiction{"agents-nowhere", "DescribeCloudAssistantStatus is refused with RegionId.ApiNotSupported", "the documents' list of errors"}
-	AgentsHalf          = Contradiction{"agents-half", "DescribeCloudAssistantStatus tells of 50 instances at most, whatever it is asked for", "the documents: PageSize is 50 at most"}
-	ConsoleOfOthers     = Contradiction{"console-of-others", "GetInstanceConsoleOutput answers for another instance", fromSilence}
-	ConsoleOld          = Contradiction{"console-old", "GetInstanceConsoleOutput shows a log of before the last start", "the documents: the last start, restart or shutdown"}
-	ConsoleGarbled      = Contradiction{"console-garbled", "GetInstanceConsoleOutput shows what no system writes", "whoever is on the machine writes there"}
-	TemplatesErrorAs200 = Contradiction{"templates-error-as-200", "DescribeLaunchTemplates is HTTP 200 with Code and Message beside an empty list", fromSilence}
-	TemplatesCut        = Contradiction{"templates-cut", "DescribeLaunchTemplates counts every launch template and lists one", fromSilence}
-	TemplatesGarbled    = Contradiction{"templates-garbled", "DescribeLaunchTemplates gives launch templates ids that are none", fromSilence}
-	VersionsOfOthers    = Contradiction{"versions-of-others", "DescribeLaunchTemplateVersions answers for another launch template", fromSilence}
-	VersionsMissing     = Contradiction{"versions-missing", "DescribeLaunchTemplateVersions leaves out the default version", fromSilence}
-	DisksErrorAs200     = Contradiction{"disks-error-as-200", "DescribeDisks is HTTP 200 with Code and Message beside an empty list", fromSilence}
-	DisksEmpty          = Contradiction{"disks-empty", "DescribeDisks answers an empty list", "the documents: a caller without permission gets an empty list"}
-	DisksCut            = Contradiction{"disks-cut", "DescribeDisks counts every disk, and lists half of its first page and nothing more", fromSilence}
-	DisksTwice          = Contradiction{"disks-twice", "DescribeDisks lists its first disk once more, as an ESSD", "disks are converted between the calls of a listing"}
-	DisksOfOthers       = Contradiction{"disks-of-others", "DescribeDisks says that the disks are attached to an instance that nobody has", fromSilence}
-	DisksElsewhere      = Contradiction{"disks-elsewhere", "DescribeDisks lists disks that say that they are of another region", fromSilence}
-	DisksUnknown        = Contradiction{"disks-unknown", "DescribeDisks says that disks are of a category that no document names", "categories are added"}
-	ChangesErrorAs200   = Contradiction{"changes-error-as-200", "DescribeResourcesModification is HTTP 200 with Code and Message beside an empty list", fromSilence}
-	ChangesEmpty        = Contradiction{"changes-empty", "DescribeResourcesModification names no type", "the documents: a caller without permission gets an empty list"}
-	ChangesElsewhere    = Contradiction{"changes-elsewhere", "DescribeResourcesModification answers about another zone than that of the instance", fromSilence}
-	ChangesFewer        = Contradiction{"changes-fewer", "DescribeResourcesModification offers no change to the 8th generation and later, whatever the matrix says", "the matrix is of one day"}
-	RegionsEmpty        = Contradiction{"regions-empty", "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list"}
-	RegionVanishes      = Contradiction{"region-vanishes", "DescribeRegions leaves out the second region", "regions are closed and given up"}
-	MembersPromoted     = Contradiction{"members-promoted", "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents"}
-	DirectoryDown       = Contradiction{"directory-down", "ListAccounts answers 503", fromSilence}
-	ThrottleLong        = Contradiction{"throttle-long", "each region's first DescribeInstances is refused with Retry-After: 110", "windows of the quota are minutes"}
-	ThrottleMillis      = Contradiction{"throttle-millis", "every seventh DescribeInstances is refused with x-acs-retry-after in milliseconds", "recorded headers of the gateway"}
-	BusyUnknownCodes    = Contradiction{"busy-unknown-codes", "every fifth DescribeInstances is 429, 408 or 400 SystemBusy with codes that are documented nowhere", fromSilence}
-	BodiesDocumented    = Contradiction{"bodies-documented", "instances look as in the documents' example body: a NextToken on the last page and beside InstanceIds, TotalCount beside tokens", "the example body of DescribeInstances"}
-	Bodies2015          = Contradiction{"bodies-2015", "instances look as in the example body of 2015: numbers and booleans as strings, no OSName, no NextToken, pages by number", "the older example body of DescribeInstances"}
-	Bodies2024          = Contradiction{"bodies-2024", "instances look as in a body recorded in 2024", fromRecorded}
-	CountTimes500       = Contradiction{"count-500", "TotalCount is 500 times too high, in every part", fromSilence}
-	CountElsewhere      = Contradiction{"count-elsewhere", "TotalCount is that of the next region, whatever is asked for", fromSilence}
-	CountFalls          = Contradiction{"count-falls", "TotalCount falls from page to page: it is what is left", fromSDK + ": it means nothing beside NextToken"}
-	CountNegative       = Contradiction{"count-negative", "TotalCount is -1", fromSilence}
-	RowsTwice           = Contradiction{"rows-twice", "each page begins with the last instance of the page before, of another system and stopped", "instances move between the calls of a listing"}
-	RowsNull            = Contradiction{"rows-null", "every tenth row of a list is null", fromSilence}
-	PagesRepeated       = Contradiction{"pages-repeated", "each page comes twice, the second time under a new token", fromSilence}
-	PagesTooLarge       = Contradiction{"pages-too-large", "pages hold 150 instances, whatever MaxResults says", fromSilence}
-	TokenForgets        = Contradiction{"token-forgets-filters", "NextToken forgets the filters: from the second page on a list goes to the region's end", fromSilence}
-	CreatedLater        = Contradiction{"created-later", "every tenth instance says that it was created in 2099", "clocks are wrong"}
-	CreatedNever        = Contradiction{"created-never", "every tenth instance has no CreationTime", fromSDK + ": members are optional"}
-	ListEmptyAtFirst    = Contradiction{"list-empty-at-first", "each region's first list is empty", "answers come from caches and replicas"}
-	List206             = Contradiction{"list-206", "every third list is HTTP 206 with an empty list", "proxies answer in the API's place"}
-	List204             = Contradiction{"list-204", "every third list is HTTP 204", "proxies answer in the API's place"}
-	ListGzipCut         = Contradiction{"list-gzip-cut", "every third list is gzip, asked for or not, and cut short", "proxies answer in the API's place"}
-	ListTwice           = Contradiction{"list-twice", "lists by token have Instances twice, the second time empty", fromSilence}
-	JSONTwice           = Contradiction{"json-twice", "behind a list by token stands a second object, which is an error", fromSilence}
-	RegionsClosed       = Contradiction{"regions-in-any-status", "DescribeRegions says that the regions are soldOut, closed or in a status that no document has", fromSilence}
-	MembersUncounted    = Contradiction{"members-uncounted", "ListAccounts gives five members a page and no TotalCount", fromSilence}
-	MembersCountLow     = Contradiction{"members-count-low", "ListAccounts gives five members a page, and TotalCount is how many are on it", fromSilence}
-	MembersCountFalls   = Contradiction{"members-count-falls", "ListAccounts gives its first five members, and an empty page that counts five behind it", fromSilence}
-	ImagesTwice         = Contradiction{"images-twice", "DescribeImages lists each image once more, as another system", "images are replaced between the calls of a listing"}
-	ZonesElsewhere      = Contradiction{"zones-elsewhere", "every tenth instance of a list is said to be in a zone of the next region", fromSilence}
-	IDsTwice            = Contradiction{"ids-twice", "InstanceIds is answered with each instance twice, first as another system", "machines are re-installed between the calls of a listing"}
+	BoundsExclusive     = contradiction("bounds-exclusive", "both creation-time bounds are exclusive", fromSDK+": created \"after the specified time\"")
+	BoundsHalfOpen      = contradiction("bounds-half-open", "CreationEndTime is exclusive", fromSilence)
+	BoundsAfter         = contradiction("bounds-after", "CreationStartTime is exclusive", fromSDK+": created \"after the specified time\"")
+	FiltersPositional   = contradiction("filters-positional", "Filter.1 is CreationStartTime and Filter.2 CreationEndTime; in any other place they are ignored", fromSDK+": the key of filter 1 is CreationStartTime")
+	FiltersRefused      = contradiction("filters-refused", "the same, but in any other place they are refused with InvalidFilterKey.NotFound", fromSDK+": the key of filter 1 is CreationStartTime")
+	FiltersIgnored      = contradiction("filters-ignored", "creation-time filters are ignored", fromSilence)
+	FiltersInCounts     = contradiction("filters-in-counts-alone", "creation-time filters narrow what is counted and not what is listed by tokens", fromSilence)
+	EndIgnored          = contradiction("end-ignored", "CreationEndTime is ignored", fromSilence)
+	MaxResultsIgnored   = contradiction("max-results-ignored", "MaxResults is ignored: pages of 10", "the SDK's comments: 10 is the default")
+	PagesByNumber       = contradiction("pages-by-number-alone", "MaxResults and NextToken are not known: pages of 10 by PageNumber, no NextToken in the answer", fromRecorded+" of 2015 and of Apsara Stack")
+	TokenMissing        = contradiction("token-missing", "the first page has no NextToken although more follow", fromSilence)
+	TokenEmpty          = contradiction("token-empty", "the first page has an empty NextToken although more follow", fromSilence)
+	TokenNull           = contradiction("token-null", "the first page's NextToken is null although more follow", fromSilence)
+	TokenTwice          = contradiction("token-twice", "the first page has two NextTokens, the second one empty", fromSilence)
+	TokenAfterLast      = contradiction("token-after-last", "the last page has a NextToken, too, and an empty page follows", "the example body of DescribeInstances: 1 of 1 instances and a NextToken")
+	TokenEndless        = contradiction("token-endless", "the last page's NextToken leads back to the first page, under a new token each time", fromSilence)
+	TokenEndlessEmpty   = contradiction("token-endless-empty", "behind the last page come empty pages with a new NextToken each", fromSilence)
+	TokenUnknownCode    = contradiction("token-unknown-code", "each region refuses its first NextToken with a code of its own that is documented nowhere", "no source names the code")
+	ListCut             = contradiction("list-cut", "chains end after six tenths of the instances; TotalCount beside them says how many there are", fromSilence)
+	RowsLeftOut         = contradiction("rows-left-out", "lists leave out every tenth instance; it is counted, and found by its id", fromSilence)
+	RowsOfOtherRegions  = contradiction("rows-of-other-regions", "lists by token hold another region's instances, whose RegionId says so", fromSilence)
+	IDsOfOtherRegions   = contradiction("ids-of-other-regions", "every tenth instance of a list has the id of one of the next region, and says that it is here", fromSilence)
+	RowsUnkeepable      = contradiction("rows-unkeepable", "every twentieth instance has an id that nothing can keep: too long, with NUL, a lone surrogate, none", fromSilence)
+	CountMissing        = contradiction("count-missing", "there is no TotalCount", fromSDK+": it means nothing beside NextToken")
+	CountZero           = contradiction("count-zero", "TotalCount is 0 always", fromSDK+": it means nothing beside NextToken")
+	CountHigh           = contradiction("count-high", "TotalCount is seven tenths too high", fromSilence)
+	CountHuge           = contradiction("count-huge", "TotalCount is 1,000,000,000 always", fromSilence)
+	ErrorAs200          = contradiction("error-as-200", "in every second region lists are HTTP 200 with Code and Message beside an empty list, in the others from the second page on", fromSilence)
+	RevokedMidway       = contradiction("revoked-midway", "the permission goes after a chain's first page: empty lists from then on, by id too, and dry runs are refused", "the documents: a caller without permission gets an empty list")
+	IDsIgnored          = contradiction("ids-ignored", "InstanceIds is ignored: the region's first page answers", fromSilence)
+	IDsCapped           = contradiction("ids-capped", "only the first 20 of InstanceIds are answered", "no document names the cap of every form of the list")
+	NothingVisible      = contradiction("nothing-visible", "lists, counts and InstanceIds are answered by empty lists, and dry runs are allowed", "the documents: a caller without permission gets an empty list, and none says what a dry run of one limited to a resource group does")
+	IDsEmpty            = contradiction("ids-empty", "InstanceIds is answered by an empty list", "the documents: a caller without permission gets an empty list")
+	ImagesByAlias       = contradiction("images-by-alias", "marketplace and community images are returned with ImageOwnerAlias=marketplace, or others and IsPublic=true, alone; shared ones with others alone", "the SDK's comments on ImageOwnerAlias")
+	ImagesCapped        = contradiction("images-capped", "only the first 20 of the ids in ImageId are answered", "no document names the cap")
+	ImagesUnasked       = contradiction("images-unasked", "ImageId is ignored: the region's first images answer", fromSilence)
+	ImagesEmpty         = contradiction("images-empty", "DescribeImages answers an empty list", "the documents: a caller without permission gets an empty list")
+	ImagesErrorAs200    = contradiction("images-error-as-200", "DescribeImages is HTTP 200 with Code and Message beside an empty list", fromSilence)
+	OfferedErrorAs200   = contradiction("offered-error-as-200", "DescribeImageSupportInstanceTypes is HTTP 200 with Code and Message beside an empty list", fromSilence)
+	OfferedOfOthers     = contradiction("offered-of-others", "DescribeImageSupportInstanceTypes answers for another image than was asked for", fromSilence)
+	OfferedEmpty        = contradiction("offered-empty", "DescribeImageSupportInstanceTypes answers an empty list", "the documents: a caller without permission gets an empty list")
+	OfferedOldAlone     = contradiction("offered-old-alone", "DescribeImageSupportInstanceTypes leaves out, for images that are not public, the types of the 6th generation and later, also those on which they run", "no source says what it filters by")
+	OfferedUnknown      = contradiction("offered-unknown", "DescribeImageSupportInstanceTypes names a type that no other answer names", fromSilence)
+	OfferedCut          = contradiction("offered-cut", "DescribeImageSupportInstanceTypes ends with a NextToken, which none of its parameters takes", fromSilence)
+	AgentsOfOthers      = contradiction("agents-of-others", "DescribeCloudAssistantStatus tells of an instance that was not asked for", fromSilence)
+	AgentsAhead         = contradiction("agents-ahead", "DescribeCloudAssistantStatus has heartbeats of tomorrow", fromSilence)
+	AgentsNowhere       = contradiction("agents-nowhere", "DescribeCloudAssistantStatus is refused with RegionId.ApiNotSupported", "the documents' list of errors")
+	AgentsHalf          = contradiction("agents-half", "DescribeCloudAssistantStatus tells of 50 instances at most, whatever it is asked for", "the documents: PageSize is 50 at most")
+	ConsoleOfOthers     = contradiction("console-of-others", "GetInstanceConsoleOutput answers for another instance", fromSilence)
+	ConsoleOld          = contradiction("console-old", "GetInstanceConsoleOutput shows a log of before the last start", "the documents: the last start, restart or shutdown")
+	ConsoleGarbled      = contradiction("console-garbled", "GetInstanceConsoleOutput shows what no system writes", "whoever is on the machine writes there")
+	TemplatesErrorAs200 = contradiction("templates-error-as-200", "DescribeLaunchTemplates is HTTP 200 with Code and Message beside an empty list", fromSilence)
+	TemplatesCut        = contradiction("templates-cut", "DescribeLaunchTemplates counts every launch template and lists one", fromSilence)
+	TemplatesGarbled    = contradiction("templates-garbled", "DescribeLaunchTemplates gives launch templates ids that are none", fromSilence)
+	VersionsOfOthers    = contradiction("versions-of-others", "DescribeLaunchTemplateVersions answers for another launch template", fromSilence)
+	VersionsMissing     = contradiction("versions-missing", "DescribeLaunchTemplateVersions leaves out the default version", fromSilence)
+	DisksErrorAs200     = contradiction("disks-error-as-200", "DescribeDisks is HTTP 200 with Code and Message beside an empty list", fromSilence)
+	DisksEmpty          = contradiction("disks-empty", "DescribeDisks answers an empty list", "the documents: a caller without permission gets an empty list")
+	DisksCut            = contradiction("disks-cut", "DescribeDisks counts every disk, and lists half of its first page and nothing more", fromSilence)
+	DisksTwice          = contradiction("disks-twice", "DescribeDisks lists its first disk once more, as an ESSD", "disks are converted between the calls of a listing")
+	DisksOfOthers       = contradiction("disks-of-others", "DescribeDisks says that the disks are attached to an instance that nobody has", fromSilence)
+	DisksElsewhere      = contradiction("disks-elsewhere", "DescribeDisks lists disks that say that they are of another region", fromSilence)
+	DisksUnknown        = contradiction("disks-unknown", "DescribeDisks says that disks are of a category that no document names", "categories are added")
+	ChangesErrorAs200   = contradiction("changes-error-as-200", "DescribeResourcesModification is HTTP 200 with Code and Message beside an empty list", fromSilence)
+	ChangesEmpty        = contradiction("changes-empty", "DescribeResourcesModification names no type", "the documents: a caller without permission gets an empty list")
+	ChangesElsewhere    = contradiction("changes-elsewhere", "DescribeResourcesModification answers about another zone than that of the instance", fromSilence)
+	ChangesFewer        = contradiction("changes-fewer", "DescribeResourcesModification offers no change to the 8th generation and later, whatever the matrix says", "the matrix is of one day")
+	RegionsEmpty        = contradiction("regions-empty", "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list")
+	RegionVanishes      = contradiction("region-vanishes", "DescribeRegions leaves out the second region", "regions are closed and given up")
+	MembersPromoted     = contradiction("members-promoted", "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents")
+	DirectoryDown       = contradiction("directory-down", "ListAccounts answers 503", fromSilence)
+	ThrottleLong        = contradiction("throttle-long", "each region's first DescribeInstances is refused with Retry-After: 110", "windows of the quota are minutes")
+	ThrottleMillis      = contradiction("throttle-millis", "every seventh DescribeInstances is refused with x-acs-retry-after in milliseconds", "recorded headers of the gateway")
+	BusyUnknownCodes    = contradiction("busy-unknown-codes", "every fifth DescribeInstances is 429, 408 or 400 SystemBusy with codes that are documented nowhere", fromSilence)
+	BodiesDocumented    = contradiction("bodies-documented", "instances look as in the documents' example body: a NextToken on the last page and beside InstanceIds, TotalCount beside tokens", "the example body of DescribeInstances")
+	Bodies2015          = contradiction("bodies-2015", "instances look as in the example body of 2015: numbers and booleans as strings, no OSName, no NextToken, pages by number", "the older example body of DescribeInstances")
+	Bodies2024          = contradiction("bodies-2024", "instances look as in a body recorded in 2024", fromRecorded)
+	CountTimes500       = contradiction("count-500", "TotalCount is 500 times too high, in every part", fromSilence)
+	CountElsewhere      = contradiction("count-elsewhere", "TotalCount is that of the next region, whatever is asked for", fromSilence)
+	CountFalls          = contradiction("count-falls", "TotalCount falls from page to page: it is what is left", fromSDK+": it means nothing beside NextToken")
+	CountNegative       = contradiction("count-negative", "TotalCount is -1", fromSilence)
+	RowsTwice           = contradiction("rows-twice", "each page begins with the last instance of the page before, of another system and stopped", "instances move between the calls of a listing")
+	RowsNull            = contradiction("rows-null", "every tenth row of a list is null", fromSilence)
+	PagesRepeated       = contradiction("pages-repeated", "each page comes twice, the second time under a new token", fromSilence)
+	PagesTooLarge       = contradiction("pages-too-large", "pages hold 150 instances, whatever MaxResults says", fromSilence)
+	TokenForgets        = contradiction("token-forgets-filters", "NextToken forgets the filters: from the second page on a list goes to the region's end", fromSilence)
+	CreatedLater        = contradiction("created-later", "every tenth instance says that it was created in 2099", "clocks are wrong")
+	CreatedNever        = contradiction("created-never", "every tenth instance has no CreationTime", fromSDK+": members are optional")
+	ListEmptyAtFirst    = contradiction("list-empty-at-first", "each region's first list is empty", "answers come from caches and replicas")
+	List206             = contradiction("list-206", "every third list is HTTP 206 with an empty list", "proxies answer in the API's place")
+	List204             = contradiction("list-204", "every third list is HTTP 204", "proxies answer in the API's place")
+	ListGzipCut         = contradiction("list-gzip-cut", "every third list is gzip, asked for or not, and cut short", "proxies answer in the API's place")
+	ListTwice           = contradiction("list-twice", "lists by token have Instances twice, the second time empty", fromSilence)
+	JSONTwice           = contradiction("json-twice", "behind a list by token stands a second object, which is an error", fromSilence)
+	RegionsClosed       = contradiction("regions-in-any-status", "DescribeRegions says that the regions are soldOut, closed or in a status that no document has", fromSilence)
+	MembersUncounted    = contradiction("members-uncounted", "ListAccounts gives five members a page and no TotalCount", fromSilence)
+	MembersCountLow     = contradiction("members-count-low", "ListAccounts gives five members a page, and TotalCount is how many are on it", fromSilence)
+	MembersCountFalls   = contradiction("members-count-falls", "ListAccounts gives its first five members, and an empty page that counts five behind it", fromSilence)
+	ImagesTwice         = contradiction("images-twice", "DescribeImages lists each image once more, as another system", "images are replaced between the calls of a listing")
+	ZonesElsewhere      = contradiction("zones-elsewhere", "every tenth instance of a list is said to be in a zone of the next region", fromSilence)
+	IDsTwice            = contradiction("ids-twice", "InstanceIds is answered with each instance twice, first as another system", "machines are re-installed between the calls of a listing")
 )
 
-// Contradictions lists them all, what belongs together side by side.
-func Contradictions() []Contradiction {
-	return []Contradiction{
-		BoundsExclusive, BoundsHalfOpen, BoundsAfter, FiltersPositional, FiltersRefused, FiltersIgnored, FiltersInCounts, EndIgnored, MaxResultsIgnored, PagesByNumber,
-		TokenMissing, TokenEmpty, TokenNull, TokenTwice, TokenAfterLast, TokenEndless, TokenEndlessEmpty, TokenUnknownCode, ListCut, RowsLeftOut, RowsOfOtherRegions,
-		IDsOfOtherRegions, RowsUnkeepable, CountMissing, CountZero, CountHigh, CountHuge, ErrorAs200, RevokedMidway, IDsIgnored, IDsCapped, NothingVisible, IDsEmpty,
-		ImagesByAlias, ImagesCapped, ImagesUnasked, ImagesEmpty, ImagesErrorAs200, OfferedErrorAs200, OfferedOfOthers, OfferedEmpty, OfferedOldAlone, OfferedUnknown,
-		OfferedCut, AgentsOfOthers, AgentsAhead, AgentsNowhere, AgentsHalf, ConsoleOfOthers, ConsoleOld, ConsoleGarbled, TemplatesErrorAs200, TemplatesCut, TemplatesGarbled,
-		VersionsOfOthers, VersionsMissing, DisksErrorAs200, DisksEmpty, DisksCut, DisksTwice, DisksOfOthers, DisksElsewhere, DisksUnknown, ChangesErrorAs200, ChangesEmpty,
-		ChangesElsewhere, ChangesFewer, RegionsEmpty, RegionVanishes, MembersPromoted, DirectoryDown, ThrottleLong, ThrottleMillis, BusyUnknownCodes, BodiesDocumented,
-		Bodies2015, Bodies2024, CountTimes500, CountElsewhere, CountFalls, CountNegative, RowsTwice, RowsNull, PagesRepeated, PagesTooLarge, TokenForgets, CreatedLater,
-		CreatedNever, ListEmptyAtFirst, List206, List204, ListGzipCut, ListTwice, JSONTwice, RegionsClosed, MembersUncounted, MembersCountLow, MembersCountFalls, ImagesTwice,
-		ZonesElsewhere, IDsTwice,
-	}
+// contradictions are those that contradiction made.
+var contradictions []Contradiction
+
+// contradiction makes a contradiction, and lists it behind those that are declared
+// before it.
+func contradiction(name, says, from string) Contradiction {
+	made := Contradiction{name, says, from}
+	contradictions = append(contradictions, made)
+	return made
 }
 
-// quirks is a set of contradictions, a bit each.
-type quirks [2]uint64
+// Contradictions lists them all in the order in which they are declared, what belongs
+// together side by side.
+func Contradictions() []Contradiction { return slices.Clone(contradictions) }
 
-// quirkBits are the bits by name.
-var quirkBits = func() map[string]int {
-	out := map[string]int{}
-	for i, c := range Contradictions() {
-		out[c.Name] = i
+// ContradictionNames are the names of them all.
+func ContradictionNames() []string {
+	names := make([]string, len(contradictions))
+	for i, made := range contradictions {
+		names[i] = made.Name
 	}
-	return out
-}()
-
-func (q *quirks) has(bit int) bool { return q != nil && q[bit/64]&(1<<(bit%64)) != 0 }
-
-// parseQuirks returns the set of the contradictions that are named, nil for none. A name
-// that is not known is an error, which lists those that are.
-func parseQuirks(names []string) (*quirks, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	set := new(quirks)
-	for _, name := range names {
-		bit, ok := quirkBits[name]
-		if !ok {
-			all := make([]string, 0, len(quirkBits))
-			for _, c := range Contradictions() {
-				all = append(all, c.Name)
-			}
-			return nil, fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, name, strings.Join(all, " "))
-		}
-		set[bit/64] |= 1 << (bit % 64)
-	}
-	return set, nil
+	return names
 }
 
-// names lists the contradictions of the set.
+// quirks are the names of the contradictions in force; nil is none.
+type quirks map[string]bool
+
+// names lists them in the order of Contradictions.
 func (q *quirks) names() []string {
-	out := []string{}
-	for _, c := range Contradictions() {
-		if q.has(quirkBits[c.Name]) {
-			out = append(out, c.Name)
-		}
-	}
-	return out
+	return slices.DeleteFunc(ContradictionNames(), func(name string) bool { return q == nil || !(*q)[name] })
 }
 
 // Contradict puts contradictions in force, instead of those that are.
 func (s *Simulator) Contradict(names ...string) error {
-	set, err := parseQuirks(names)
-	if err == nil {
-		s.quirks.Store(set)
-		s.struck.Clear()
+	var set *quirks
+	for _, name := range names {
+		if all := ContradictionNames(); !slices.Contains(all, name) {
+			return fmt.Errorf("%w: contradiction %q: want one of %s", ErrOptions, name, strings.Join(all, " "))
+		}
+		if set == nil {
+			set = &quirks{}
+		}
+		(*set)[name] = true
 	}
-	return err
+	s.quirks.Store(set)
+	s.struck.Clear()
+	return nil
 }
 
 // against says whether a contradiction is in force.
 func (s *Simulator) against(contradiction Contradiction) bool {
 	set := s.quirks.Load()
-	if set == nil {
-		return false
-	}
-	bit, known := quirkBits[contradiction.Name]
-	return known && set.has(bit)
+	return set != nil && (*set)[contradiction.Name]
 }
 
 // first says whether name is asked about for the first time since the
@@ -228,7 +201,7 @@ func (s *Simulator) contradictCall(call *call, answer *answer) *apiError {
 	nth := s.counted.Add(1)
 	switch {
 	case call.action == "ListAccounts" && s.against(DirectoryDown):
-		return errUnavailable()
+		return errUnavailable
 	case call.action != "DescribeInstances":
 	case s.against(ThrottleLong) && s.first(scope):
 		answer.throttled, answer.header = true, map[string]string{"Retry-After": "110"}

@@ -93,9 +93,7 @@ func (s *Simulator) ScopeSize(account, region string) int {
 	if sc == nil {
 		return 0
 	}
-	sc.mu.RLock()
-	defer sc.mu.RUnlock()
-	return sc.count() - len(sc.gone)
+	return sc.size()
 }
 
 // EachTruth calls fn with what is true of every live instance now, region by
@@ -244,7 +242,7 @@ func (s *Simulator) allow(call *call, said *answer) (err *apiError) {
 	s.latency.Load().sleep(call.req.Context(), hash(s.fleet.seed, s.serial.Add(1)))
 	if refusal := s.quota.take(call, s.opt.Now()); refusal != "" {
 		said.throttled, said.header = true, map[string]string{"x-ratelimit-user-api": refusal}
-		return errThrottled()
+		return errThrottled
 	}
 	said.fault = s.faults.pick(call.caller.account.ID, call.params.get("RegionId"), call.action)
 	if err = said.fault.apiError(); err != nil {
@@ -295,7 +293,7 @@ func (s *Simulator) dispatch(call *call, out []byte, answer *answer) ([]byte, *a
 	case !implemented && isRead(call.action):
 		return nil, &apiError{404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."}
 	case !implemented:
-		return nil, errForbidden()
+		return nil, errForbidden
 	case call.version != action.version:
 		return nil, &apiError{400, "InvalidVersion", "Specified parameter Version is not valid."}
 	}
@@ -341,7 +339,7 @@ func (s *Simulator) describeInstances(call *call, sc *scope, out []byte, answer 
 	s.bend(instanceQuery, call.params)
 	switch {
 	case call.params.bool("DryRun") && (denied || s.against(RevokedMidway)):
-		return nil, errForbidden()
+		return nil, errForbidden
 	case call.params.bool("DryRun"):
 		return nil, &apiError{400, "DryRunOperation", "Request validation has been passed with DryRun flag set."}
 	case denied:
@@ -391,9 +389,4 @@ func gzipped(body []byte) []byte {
 	_, _ = compressed.Write(body) // memory takes everything
 	_ = compressed.Close()
 	return out.Bytes()
-}
-
-// duplicateRate is the share of pages that repeat an instance.
-func (s *Simulator) duplicateRate() float64 {
-	return max(s.opt.DuplicateRate, s.faults.rate(FaultDuplicate))
 }

@@ -17,25 +17,19 @@ func errMissing(param string) *apiError {
 	return &apiError{400, "MissingParameter", fmt.Sprintf("The input parameter %q that is mandatory for processing this request is not supplied.", param)}
 }
 
-func errThrottled() *apiError {
-	return &apiError{400, "Throttling.User", "Request was denied due to user flow control."}
-}
-
-func errForbidden() *apiError {
-	return &apiError{403, "Forbidden.RAM", "User not authorized to operate on the specified resource, or this API doesn't support RAM."}
-}
-
-func errUnavailable() *apiError {
-	return &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
-}
-
-func errNotSupported() *apiError {
-	return &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
-}
-
-func errExpiredSession() *apiError {
-	return &apiError{400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."}
-}
+// The errors that are the same wherever they occur.
+var (
+	errThrottled      = &apiError{400, "Throttling.User", "Request was denied due to user flow control."}
+	errForbidden      = &apiError{403, "Forbidden.RAM", "User not authorized to operate on the specified resource, or this API doesn't support RAM."}
+	errUnavailable    = &apiError{503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}
+	errNotSupported   = &apiError{400, "RegionId.ApiNotSupported", "The api is not supported in this region."}
+	errExpiredSession = &apiError{400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."}
+	errBadToken       = &apiError{400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."}
+	errUnknownKey     = &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
+	errIncomplete     = &apiError{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}
+	errSignature      = &apiError{400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation."}
+	errToken          = errInvalid("NextToken")
+)
 
 // body is the error as the gateway words it.
 func (e *apiError) body(out []byte, requestID, host string, caller *caller, action string) []byte {

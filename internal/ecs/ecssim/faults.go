@@ -120,15 +120,15 @@ func (f *Fault) validate() error {
 
 // faultErrors are the kinds of fault that are errors of the API.
 var faultErrors = map[string]*apiError{
-	FaultThrottle:    errThrottled(),
+	FaultThrottle:    errThrottled,
 	FaultInternal:    {500, "InternalError", "The request processing has failed due to some unknown error."},
-	FaultUnavailable: errUnavailable(),
-	FaultToken:       errToken(),
-	FaultCredentials: errExpiredSession(),
+	FaultUnavailable: errUnavailable,
+	FaultToken:       errToken,
+	FaultCredentials: errExpiredSession,
 	FaultDisabledKey: {403, "InvalidAccessKeyId.Inactive", "The Access Key is disabled."},
 	FaultUnactivated: {403, "RegionUnauthorized", "There is no authority to use the specified region."},
-	FaultForbidden:   errForbidden(),
-	FaultNotSupport:  errNotSupported(),
+	FaultForbidden:   errForbidden,
+	FaultNotSupport:  errNotSupported,
 }
 
 // apiError is the error that the fault answers with, if it is one.

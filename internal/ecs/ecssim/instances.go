@@ -281,7 +281,7 @@ func (w *pageWriter) byToken() ([]byte, *apiError) {
 
 // duplicates says whether the page that begins here repeats an instance.
 func (s *Simulator) duplicates(sc *scope, at int) bool {
-	rate := s.duplicateRate()
+	rate := max(s.opt.DuplicateRate, s.faults.rate(FaultDuplicate))
 	return rate > 0 && share(hash(s.fleet.seed, '2', uint64(sc.index), uint64(at))) < rate
 }
 

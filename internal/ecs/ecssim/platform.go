@@ -9,7 +9,7 @@ import (
 // the catalogue on which the image is offered, in one answer.
 func (s *Simulator) describeImageSupport(call *call, sc *scope) (object, *apiError) {
 	if s.opt.NoPlatform {
-		return nil, errForbidden()
+		return nil, errForbidden
 	}
 	id := call.params.get("ImageId")
 	switch action := call.params.get("ActionType"); {

@@ -59,16 +59,12 @@ func (s *Simulator) secretOf(key, token string) (*caller, string, *apiError) {
 	for i := range s.opt.Keys {
 		if account := s.opt.Keys[i]; account.AccessKeyID == key {
 			if token != "" {
-				return nil, "", errBadToken()
+				return nil, "", errBadToken
 			}
 			return &caller{account: account, kind: "User", name: account.Name}, account.AccessKeySecret, nil
 		}
 	}
-	return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
-}
-
-func errBadToken() *apiError {
-	return &apiError{400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."}
+	return nil, "", errUnknownKey
 }
 
 // sessionOf opens a security token.
@@ -78,18 +74,18 @@ func (s *Simulator) sessionOf(key, token string) (*caller, string, *apiError) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(token, "CAIS"))
 	if err != nil || len(raw) < sha256.Size || !hmac.Equal(raw[:sha256.Size], s.mac("token", raw[sha256.Size:])) {
-		return nil, "", errBadToken()
+		return nil, "", errBadToken
 	}
 	var in session
 	if json.Unmarshal(raw[sha256.Size:], &in) != nil || in.Account < 0 || in.Account >= len(s.opt.Keys) {
-		return nil, "", errBadToken()
+		return nil, "", errBadToken
 	}
 	want, secret := s.sessionKeys(token)
 	if want != key {
-		return nil, "", &apiError{404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."}
+		return nil, "", errUnknownKey
 	}
 	if in.Epoch != s.sessionEpoch.Load() || s.opt.Now().UnixMilli() >= in.Expires {
-		return nil, "", errExpiredSession()
+		return nil, "", errExpiredSession
 	}
 	return &caller{account: s.opt.Keys[in.Account], kind: "AssumedRoleUser", name: in.Role + ":" + in.Name}, secret, nil
 }

@@ -32,11 +32,6 @@ func newTokenBox(seed uint64, ttl time.Duration, refuse int) (*tokenBox, error) 
 	return t, nil
 }
 
-// errToken is what the API answers for a NextToken that it does not accept.
-func errToken() *apiError {
-	return &apiError{400, "InvalidParameter", "The specified parameter NextToken is not valid."}
-}
-
 // seal makes the token for the instances from index at on. Tokens with
 // different serials differ.
 func (t *tokenBox) seal(bound uint64, at int, serial uint32, now time.Time) string {
@@ -54,7 +49,7 @@ func (t *tokenBox) seal(bound uint64, at int, serial uint32, now time.Time) stri
 func (t *tokenBox) open(token string, bound uint64, now time.Time) (int, *apiError) {
 	var raw [32]byte
 	if n, err := hex.Decode(raw[:], []byte(token[:min(len(token), 64)])); err != nil || n != 32 || len(token) != 64 {
-		return 0, errToken()
+		return 0, errToken
 	}
 	cipher.NewCBCDecrypter(t.block, make([]byte, aes.BlockSize)).CryptBlocks(raw[:], raw[:])
 	issued := time.UnixMilli(int64(binary.BigEndian.Uint64(raw[16:])))
@@ -62,7 +57,7 @@ func (t *tokenBox) open(token string, bound uint64, now time.Time) (int, *apiErr
 	switch {
 	case string(raw[28:]) != "next", binary.BigEndian.Uint64(raw[0:]) != bound, binary.BigEndian.Uint32(raw[24:]) != t.epoch.Load(),
 		t.ttl > 0 && now.Sub(issued) > t.ttl, every > 0 && asked%every == 0:
-		return 0, errToken()
+		return 0, errToken
 	}
 	return int(binary.BigEndian.Uint32(raw[12:])), nil
 }
