@@ -91,6 +91,7 @@ type Sink struct {
 	db       *store.DB
 	bus      *bus.Bus
 	drain    chan struct{} // holds one token while the outbox may hold something
+	asks     chan struct{} // the same for questions
 	moved    chan struct{} // holds one token since a scan moved on
 	untold   owed          // a change of rules failed before all that it moved was told
 	caughtUp caughtUp
@@ -106,7 +107,7 @@ type Sink struct {
 // New returns a Sink; Run does the work.
 func New(db *store.DB, b *bus.Bus, o Options) *Sink {
 	o.fill()
-	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1), moved: make(chan struct{}, 1), warned: map[store.JudgedBy]bool{}}
+	return &Sink{o: o, db: db, bus: b, drain: make(chan struct{}, 1), asks: make(chan struct{}, 1), moved: make(chan struct{}, 1), warned: map[store.JudgedBy]bool{}}
 }
 
 // CaughtUp reports whether the store holds all that the results stream held a
@@ -187,7 +188,7 @@ func (s *Sink) Moved() <-chan struct{} { return s.moved }
 // Run applies results, emits events and watches scans until ctx ends.
 func (s *Sink) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	s.drain <- struct{}{} // what an earlier process left
+	s.mayHold() // what an earlier process left
 	group.Go(func() error { return s.follow(ctx) })
 	group.Go(func() error { return s.emit(ctx) })
 	group.Go(func() error { return s.watch(ctx) })
@@ -348,34 +349,48 @@ func (s *Sink) drop(ctx context.Context) {
 	s.applied = now
 }
 
-// mayHold says that the outbox may hold something.
+// mayHold says that the store may hold events or questions that nobody published yet.
 func (s *Sink) mayHold() {
-	select {
-	case s.drain <- struct{}{}:
-	default:
+	for _, waits := range []chan struct{}{s.drain, s.asks} {
+		select {
+		case waits <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// emit publishes what waits in the store: questions for producers, and events in
-// order. What cannot be published or taken off now, for want of a stream or of
-// room, is tried again: results are stored meanwhile.
+// emit publishes what waits in the store: events in order, and beside them questions for
+// producers. A scan ends when its questions are answered, so that no question waits for
+// an event that has no room, or whose stream is away.
 func (s *Sink) emit(ctx context.Context) error {
 	emitter := s.bus.NewEmitter()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.publish(ctx, s.asks, "questions", s.ask) })
+	group.Go(func() error {
+		return s.publish(ctx, s.drain, "events", func(ctx context.Context) error { return s.empty(ctx, emitter) })
+	})
+	return group.Wait()
+}
+
+// publish calls all, which publishes all that waits, whenever something may. What cannot
+// be published or taken off now, for want of a stream or of room, is tried again: results
+// are stored meanwhile.
+func (s *Sink) publish(ctx context.Context, waits <-chan struct{}, what string, all func(context.Context) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.drain:
+		case <-waits:
 		}
 		for wait := retryWaits(); ; {
-			err := s.empty(ctx, emitter)
+			err := all(ctx)
 			if err == nil || ctx.Err() != nil {
 				break
 			}
 			if errors.Is(err, store.ErrCorrupt) {
 				return err
 			}
-			s.o.Log.Error("events or questions were not published; trying again", "err", err)
+			s.o.Log.Error(what+" were not published; trying again", "err", err)
 			pause(ctx, wait.NextBackOff())
 		}
 	}
@@ -408,17 +423,15 @@ func (s *Sink) ask(ctx context.Context) error {
 	}
 }
 
-// empty publishes the questions and the events that wait. Questions go first, and
-// again before each batch of events: a scan ends when they are answered.
+// empty publishes the events that wait.
 func (s *Sink) empty(ctx context.Context, emitter *bus.Emitter) error {
 	for {
-		asked := s.ask(ctx)
 		entries, err := s.db.Outbox(0, 256)
 		if err != nil {
 			return fmt.Errorf("read outbox: %w", err)
 		}
 		if len(entries) == 0 {
-			return asked
+			return nil
 		}
 		for i := range entries {
 			// A judgement that was followed by another is told of and forgotten before
