@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,11 +21,11 @@ func ownedBy(id, team string) machine {
 
 // carriedBy spells what a point says is of an earlier scan than its own.
 func carriedBy(p *record.Progress) string {
-	out := fmt.Sprintf("%d scopes, %d others, carried %d with %d instances:", p.Scopes, p.Others, p.CarriedScopes, p.CarriedInstances)
+	out := []string{fmt.Sprintf("%d scopes, %d others, carried %d with %d instances:", p.Scopes, p.Others, p.CarriedScopes, p.CarriedInstances)}
 	for _, sc := range p.Carried {
-		out += fmt.Sprintf(" %s/%s %d %s", sc.Account, sc.Region, sc.Instances, sc.Completeness)
+		out = append(out, fmt.Sprintf("%s/%s %d %s", sc.Account, sc.Region, sc.Instances, sc.Completeness))
 	}
-	return out
+	return strings.Join(out, " ")
 }
 
 // A point says of how many accounts and regions its counts are not of its scan: of which
