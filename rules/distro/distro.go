@@ -120,7 +120,7 @@ func (sc *scan) guess() Guess {
 	case isWindows(guessed.Family):
 		sc.looseYears()
 		sc.wordReleases()
-	case guessed.Family != "" && !guessed.Vague:
+	default:
 		sc.looseVersions(&guessed)
 	}
 	if guessed.Arch == "i386" {

@@ -308,12 +308,11 @@ func (sc *scan) minor(parts *parts, possible bool) {
 			sc.heads(sc.word(parts.at))
 		}
 	}
-	leading := sc.s[sc.t[parts.at].start] == '0'
-	if sc.exists(major) && !leading {
+	if sc.exists(major) && sc.s[sc.t[parts.at].start] != '0' {
 		sc.keep(sc.servicePack(major, parts), possible || sc.t[parts.at].sized)
 		return
 	}
-	sc.compact(parts, possible || leading)
+	sc.compact(parts, possible)
 }
 
 // sizeTakesAll says whether a size is glued to number i, so that not all of its
@@ -406,10 +405,8 @@ func (sc *scan) dot(text string) (level, bool) {
 		}
 		depth := level{major: uint32(atoi(head)), minor: uint32(atoi(tail)), parts: 2}
 		switch {
-		case sc.exists(depth) && (tail[0] != '0' || len(tail) == 1):
+		case sc.exists(depth):
 			return depth, true
-		case sc.exists(depth) && second.parts == 0:
-			second = depth // centos708
 		case len(tail) == 2 && tail[1] == '0' && second.parts == 0:
 			if depth.minor /= 10; sc.exists(depth) { // debian750
 				second = depth
@@ -463,13 +460,7 @@ func (sc *scan) packAfter(at int) (uint32, bool) {
 		if !sc.isNum(end) || sc.digits(end) > 2 && !sc.t[end].sized {
 			return 0, false
 		}
-		number := sc.t[end].val
-		if sc.digits(end) == 3 || sc.digits(end) == 4 { // SP364位
-			if v, ok := sc.strip(end, func(uint32) bool { return true }); ok {
-				number = v
-			}
-		}
-		return number, true
+		return sc.t[end].val, true
 	}
 	return 0, false
 }
@@ -500,12 +491,6 @@ func (sc *scan) debian(parts *parts, possible bool) {
 	}
 	if before := sc.sep(parts.at); sc.sep(parts.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) && !sc.exists(depth) {
 		sc.keep(major, true) // "Debian 6_964位" may be 6.0.9 and machine 9 of 6
-	}
-	if depth.parts == 3 && !sc.exists(depth) {
-		if n, ok := sc.strip(parts.tok[parts.n-1], func(n uint32) bool { return sc.exists(level{major: parts.v[0], point: n, parts: 3}) }); ok && n > 0 {
-			sc.keep(level{major: parts.v[0], point: n, parts: 3}, possible)
-			return
-		}
 	}
 	switch {
 	case sc.sizeTakesAll(parts.tok[parts.n-1]), !sc.exists(depth):

@@ -36,7 +36,7 @@ func (sc *scan) measure() {
 // 200340G.
 func (sc *scan) yearAndMore(i int) bool {
 	text := sc.word(i)
-	return len(text) > 4 && len(text) <= 9 && beginsWithYear(text)
+	return len(text) > 4 && beginsWithYear(text)
 }
 
 // unit says whether number i is a size or a count.

@@ -255,9 +255,9 @@ func (sc *scan) alsoWithin(text, family string) {
 		if word := words[name]; at >= 0 && word.role == roleOS && word.family != family {
 			if client := clientName(text[at+len(name):]); isWindows(word.family) && client != "" {
 				sc.add(WindowsClient, "", client, "", true)
-				continue
+			} else {
+				sc.note(reading{System: System{Family: word.family}})
 			}
-			sc.note(reading{System: System{Family: word.family}})
 		}
 	}
 }
@@ -288,7 +288,7 @@ func (sc *scan) aliyun(at int) bool {
 	if sc.isNum(next) && !sc.t[next].no && (sc.sep(next) == '_' || sc.sep(next) == '.') && !sc.width(next) {
 		next++
 	}
-	return sc.pinned(next) || next > at+2 && sc.digits(next-1) == 4
+	return sc.pinned(next) || sc.digits(next-1) == 4
 }
 
 // number reads the number at token i, whoever it belongs to, and returns the

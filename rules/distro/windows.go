@@ -197,9 +197,6 @@ func (sc *scan) scope(ws *windowsScope, at int) (int, owner) {
 		case word.role == roleDeny, word.role == roleExcept: // of what follows, or of what stood before
 			ws.denied = true
 		default:
-			if word.role == roleOther {
-				return at, ownerOther
-			}
 			return at, ownerUnknown
 		}
 		at = next
@@ -266,10 +263,7 @@ func (sc *scan) r2At(i int) (next int, ok bool) {
 // takesR2 says whether the release that was read last has an R2, and nothing
 // speaks against this one being it. next is the token after R2.
 func (sc *scan) takesR2(ws *windowsScope, next int) bool {
-	if ws.at < 0 || ws.client || ws.denied {
-		return false
-	}
-	if w, _ := sc.lookup(next); next < sc.n && w.role == roleExcept {
+	if w, _ := sc.lookup(next); ws.denied || w.role == roleExcept {
 		return false
 	}
 	switch ws.release {
@@ -314,9 +308,6 @@ func (sc *scan) windowsPack(ws *windowsScope, i int) int {
 // whether it made a server of a client.
 func (sc *scan) serverAfter(ws *windowsScope) bool {
 	ws.server = true
-	if ws.at < 0 || !ws.client {
-		return false
-	}
 	release := ""
 	switch ws.release {
 	case "7":
@@ -367,7 +358,7 @@ func (sc *scan) windowsNumberAt(ws *windowsScope, at int, listed bool) int {
 	if n := len(text); n > 2 && (text[n-2:] == "64" || text[n-2:] == "32") && !token.year && (n > 4 || isClient(uint32(atoi(text[:n-2])))) {
 		text = text[:n-2] // 732 bit
 	}
-	if beginsWithYear(text) && (len(text) < 8 || token.sized) {
+	if beginsWithYear(text) {
 		if rest := text[4:]; rest != "" && rest != "64" && rest != "32" {
 			sc.unreal = sc.unreal || ws.at >= 0
 		}

@@ -143,10 +143,10 @@ func (sc *scan) within(pos int) (w *word, next int, ends bool) {
 		if rest := text[at+len(word):]; word == "windows" && clientName(rest) != "" {
 			return words["windows"+clientName(rest)], pos + 1, false
 		}
-		return words[word], pos + 1, at+len(word) == len(text)
+		return words[word], pos + 1, false
 	}
 	for _, word := range gluedFirst {
-		if len(text) <= len(word) || !strings.HasSuffix(text, word) {
+		if !strings.HasSuffix(text, word) {
 			continue
 		}
 		for _, p := range words[word].longer {
