@@ -105,7 +105,7 @@ func Opaque(text string) bool {
 		return false
 	}
 	for _, name := range glued { // m-Windows2008
-		if len(text) > 2+len(name) && strings.EqualFold(text[2:2+len(name)], name) {
+		if len(text) >= 2+len(name) && strings.EqualFold(text[2:2+len(name)], name) {
 			return false
 		}
 	}

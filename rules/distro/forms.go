@@ -96,7 +96,7 @@ func (sc *scan) collect(at int) parts {
 		want = 3
 	case CoreOS:
 		want = 4
-		if sc.t[at].val > 100 {
+		if sc.t[at].val >= 90 { // Container Linux, see build
 			want = 3
 		}
 	case Fedora, UOS:
