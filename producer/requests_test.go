@@ -92,6 +92,7 @@ func (u *unanswered) Claim(ctx context.Context, key, id string) (string, error) 
 // Nobody is given the id of a scan that may have ended long ago, whose report would
 // pass for what there is now, and no tick is given up because a sink was busy.
 func TestAScanThatMayHaveEndedIsNotJoined(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		after int
 		tick  producer.Tick

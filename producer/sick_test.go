@@ -59,6 +59,7 @@ func (s *sick) CountInstances(ctx context.Context, scope ecs.Scope, q ecs.Query)
 // TestASickRegionTakesFewCallsAndEndsPartialOrRight reads a region of 10,000
 // instances whatever the API says.
 func TestASickRegionTakesFewCallsAndEndsPartialOrRight(t *testing.T) {
+	t.Parallel()
 	const size = 10_000
 	for name, tc := range map[string]struct {
 		sick  sick

@@ -10,6 +10,7 @@ import (
 // at most two in a hundred more calls than it takes to list the fleet, since a
 // thirtieth of the answers is renewed a day.
 func TestPlatformCostsASteadyScanTwoPercent(t *testing.T) {
+	t.Parallel()
 	for _, instances := range []int{10_000, 1_000_000} {
 		r := newPlatform(t)
 		const days = 91

@@ -268,6 +268,7 @@ func TestHeartbeatsGrowOld(t *testing.T) {
 // A scan asks with a share of the calls that list it and a hundred more; the next
 // one goes on.
 func TestHeartbeatsKeepToTheirShareOfCalls(t *testing.T) {
+	t.Parallel()
 	r := newBeats(t, 0.05)
 	const pages, onPage = 200, 300 // 600 calls of the listing
 	ids := func(page int) (out []ecs.Instance) {

@@ -56,15 +56,20 @@ const (
 	mostHeap  = 1 << 30
 )
 
+// CollectLess is the part of Run that a TestMain calls which runs its tests otherwise.
+func CollectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(mostHeap)
+	}
+}
+
 // Run runs the tests of a package with a folder of their own for temporary files,
 // in memory if there is room, removes it, and returns the exit code. The tests make
 // and remove thousands of small files, and would wait for a disk to write each.
 // They collect less garbage than a program should.
 func Run(m *testing.M) (code int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-		debug.SetMemoryLimit(mostHeap)
-	}
+	CollectLess()
 	parent := os.TempDir()
 	var space syscall.Statfs_t
 	if syscall.Statfs(memoryFolder, &space) == nil && space.Bavail*uint64(space.Bsize) >= memorySpace { //nolint:gosec // sizes of blocks are positive

@@ -252,6 +252,7 @@ var mistakes = []struct {
 }
 
 func TestMistakesNameTheirLine(t *testing.T) {
+	t.Parallel()
 	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
 			_, err := catalog.Load([]byte(m.doc))

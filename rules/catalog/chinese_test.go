@@ -67,6 +67,7 @@ func TestEveryTextOfTheRuleSetIsInChinese(t *testing.T) {
 // observation of the rule set's own fixtures and for names that tell half, on
 // every target.
 func TestEveryReasonIsInChinese(t *testing.T) {
+	t.Parallel()
 	rs, err := catalog.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestDiff(t *testing.T) {
+	t.Parallel()
 	base := load(t)
 	if got, err := catalog.Diff(base, load(t)); err != nil || len(got) != 0 {
 		t.Errorf("a rule set differs from itself: %v, %v", got, err)

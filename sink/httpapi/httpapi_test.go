@@ -112,6 +112,7 @@ func (w *world) list(t *testing.T, query string) list {
 }
 
 func TestEveryOrderPagesThroughEveryInstanceOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 237, nil)
 	for _, sort := range []string{"", "id", "name", "type", "os", "verdict"} {
 		for _, order := range []string{"", "desc"} {
@@ -143,6 +144,7 @@ func TestEveryOrderPagesThroughEveryInstanceOnce(t *testing.T) {
 }
 
 func TestEveryOrderListsTheSame(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 300, nil)
 	for _, sort := range []string{"os", "verdict"} {
 		for _, filter := range []string{"", "os_family=centos", "target=shenlong-7", "target=kvm&os_family=debian", "legacy=true&q=prod", "verdict=unknown"} {

@@ -120,6 +120,7 @@ func TestWhatProgramsReadSpeaksNoLanguage(t *testing.T) {
 }
 
 func TestNoEnglishIsLeftOverInTheChinesePage(t *testing.T) {
+	t.Parallel()
 	w := spoken(t, 400)
 	rec := w.fleet.Records[0]
 	for _, r := range w.fleet.Records {

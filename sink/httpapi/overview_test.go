@@ -19,6 +19,7 @@ var linkToList = regexp.MustCompile(`<a[^>]* href="/instances\?([^"]*)"[^>]*>(?:
 
 // Every count of the overview leads to a list that holds as many.
 func TestEveryCountLeadsToItsList(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 700, nil)
 	body := w.get("/").Body.String()
 	links := linkToList.FindAllStringSubmatch(body, -1)
@@ -185,6 +186,7 @@ func TestUnchangedPagesAreNotSentAgain(t *testing.T) {
 
 // The pages of a listing lead forth and back through the same instances.
 func TestPreviousLeadsBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 237, nil)
 	for _, sort := range []string{"", "place", "id", "name", "type", "os", "verdict"} {
 		for _, order := range []string{"", "desc"} {

@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	proctest.Waits()
+	proctest.CollectLess()
 	goleak.VerifyTestMain(m)
 }
 
