@@ -288,6 +288,7 @@ func TestScriptReadsRoots(t *testing.T) {
 		{"nothing at all", "5.4.0", layout{}, rules.GuestFacts{Kernel: "5.4.0", Architecture: "x86_64"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			root, tools := c.root.lay(t), t.TempDir()
 			uname := fmt.Sprintf("#!/bin/sh\ncase $1 in -s) echo Linux ;; -r) echo %s ;; -m) echo x86_64 ;; esac\n", c.running)
 			if err := os.WriteFile(filepath.Join(tools, "uname"), []byte(uname), 0o755); err != nil {

@@ -35,6 +35,7 @@ func changesOf(t *testing.T, s *Server, id string, kv ...string) (plain, after m
 // Changes follow the matrix and the stock, and ask for other disks where a type
 // takes ESSDs alone and the instance has others.
 func TestChangesFollowTheMatrixTheDisksAndTheStock(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Instances: 600, Regions: 1, Seed: 5})
 	families := map[string]*instanceType{}
 	for _, typ := range s.fleet.data.types {

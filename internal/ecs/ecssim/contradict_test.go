@@ -497,6 +497,7 @@ func (p probe) members(kv ...string) result {
 // Each contradiction shows in the answers while it is in force, and not
 // without it.
 func TestContradictions(t *testing.T) {
+	t.Parallel()
 	for _, c := range Contradictions() {
 		t.Run(c.Name, func(t *testing.T) {
 			check := shows[c]
@@ -529,6 +530,7 @@ func TestContradictions(t *testing.T) {
 // Whatever it contradicts, an answer fits the SDK's own type: only fields that
 // it knows, except where the contradiction is about that.
 func TestContradictoryAnswersFitTheSDK(t *testing.T) {
+	t.Parallel()
 	apart := []Contradiction{TokenTwice, OfferedErrorAs200, OfferedCut, ErrorAs200, ImagesErrorAs200, Bodies2015, List206, List204, ListGzipCut, ListTwice, JSONTwice} // a key twice; fields of an error; strings for numbers
 	for _, c := range Contradictions() {
 		if slices.Contains(apart, c) {

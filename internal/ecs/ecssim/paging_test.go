@@ -80,6 +80,7 @@ func TestPageNumbersCountAndCover(t *testing.T) {
 }
 
 func TestShardsByCreationTimeAndZoneCoverTheRegion(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Instances: 3000, Regions: 1, Seed: 3})
 	all := union(t, walk(t, s, "RegionId", "cn-hangzhou"))
 	if len(all) != 3000 {

@@ -7,6 +7,7 @@ import (
 
 // Calls, churn and control at the same time; the race detector is the judge.
 func TestCallsAndChurnSideBySide(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Instances: 1500, Regions: 2, Gzip: true})
 	var wg sync.WaitGroup
 	for range 4 {

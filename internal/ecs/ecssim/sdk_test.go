@@ -70,6 +70,7 @@ func listAll(t testing.TB, c *ecs.Client, req *ecs.DescribeInstancesRequest) []*
 }
 
 func TestSDKReadsTheWholeFleetAsTheTruthHasIt(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Instances: 1500, Regions: 5, Seed: 7})
 	c := sdk(t, s)
 	regions, err := c.DescribeRegions(&ecs.DescribeRegionsRequest{})

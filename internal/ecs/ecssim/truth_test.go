@@ -153,6 +153,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestTruthFile(t *testing.T) {
+	t.Parallel()
 	s, err := New(Options{Instances: 20000, Regions: 6, Accounts: 2, Seed: 5})
 	if err != nil {
 		t.Fatal(err)
