@@ -14,6 +14,7 @@ import (
 // alike. For every known instance type under every operating system here it
 // must be the one that the facts get by themselves.
 func TestSharedClassificationsAreTheirOwn(t *testing.T) {
+	t.Parallel()
 	r := ruleset(t)
 	c := r.NewClassifier(nil)
 	software := []rules.Facts{

@@ -475,6 +475,7 @@ func remedyHelps(t *testing.T, r *rules.Ruleset, cl *rules.Classification, v *ru
 
 // Never milder on shenlong-7 than on shenlong-6, whatever is known besides.
 func TestMonotone(t *testing.T) {
+	t.Parallel()
 	r := ruleset(t)
 	var targets []rules.Target
 	for _, n := range []string{"kvm", "shenlong-6", "shenlong-7", "shenlong-8"} {

@@ -72,6 +72,7 @@ var everyMutant = flag.Bool("mutants.whole", false, "TestMutants: try every muta
 // that is dropped and every boundary that is shifted to the next release. One in
 // eight is tried with every change, all of them in CI (make test/mutants).
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	def := *ruleset(t).Definition()
 	if got := noticed(t, mutant{name: "the original", def: def}, &def); got != "" {
 		t.Fatalf("the original is refused: %s", got)

@@ -246,6 +246,7 @@ func checkVariant(c *rules.Classifier, v *aVariant) string {
 // A change that leaves the meaning of a name, or tells less, never makes the
 // verdict milder.
 func TestVariants(t *testing.T) {
+	t.Parallel()
 	seed := *namesSeed
 	if seed == 0 {
 		seed = rand.Uint64()
