@@ -26,7 +26,7 @@ import (
 var (
 	contradictWhole     = flag.Bool("contradict-whole", false, "try every contradiction, fault and pair rather than a sample")
 	contradictInstances = flag.Int("contradict-instances", 0, "instances of the fleet that every contradiction is tried on; 0 is a small one")
-	contradictPairs     = flag.Int("contradict-pairs", 6, "pairs of contradictions to scan under, one in six of them in a sample")
+	contradictPairs     = flag.Int("contradict-pairs", 6, "pairs of contradictions to scan under, one in eight of them in a sample")
 	contradictSeed      = flag.Uint64("contradict-seed", 1, "draws the pairs")
 	contradictSlow      = flag.Bool("contradict-slow", false, "try what waits for seconds or minutes, as the API asks, too")
 )
@@ -246,10 +246,10 @@ func TestScansUnderFaults(t *testing.T) {
 func sampled() bool { return !*contradictWhole && !*contradictSlow && *contradictInstances == 0 }
 
 // sampleEvery is how many trials of one kind there are to one in a sample.
-const sampleEvery = 6
+const sampleEvery = 8
 
 // sample are trials of every kind: of those that may end alike, in fleets that
-// are alike, the first and then every sixth.
+// are alike, the first and then every eighth.
 func sample(all []trial) (some []trial) {
 	type kind struct {
 		want                                            want

@@ -54,7 +54,7 @@ const blanketCheck = "Convert disks that are not ESSD or ESSD AutoPL; the target
 // moves to a family which takes ESSDs alone what is to be converted in truth.
 func TestThePlanNamesTheDisksToConvert(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 2, Seed: 3})
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 3})
 	store := t.TempDir()
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "json"); r.code != 0 {
 		t.Fatal(r.stderr)

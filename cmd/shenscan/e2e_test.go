@@ -290,7 +290,7 @@ func TestScanEqualsTheTruth(t *testing.T) {
 
 func TestRolesOnAnExternalServerGiveTheSameReport(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 2000, Regions: 15, Seed: 3})
+	sim := simulator(t, ecssim.Options{Instances: 800, Regions: 15, Seed: 3})
 	whole := run(t, env(), "scan", "--endpoint", sim.URL, "--store", t.TempDir(), "--output", "jsonl")
 	if whole.code != 0 {
 		t.Fatalf("scan: exit %d", whole.code)

@@ -35,7 +35,7 @@ func scanEvidence(t *testing.T, sim *ecssim.Server, store string, args ...string
 // the report says how old the answers are.
 func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 4, Seed: 7})
+	sim := simulator(t, ecssim.Options{Instances: 600, Regions: 4, Seed: 7})
 	store := t.TempDir()
 	first := scanEvidence(t, sim, store, "--heartbeat-share=0")
 	cold := sim.Stats()
@@ -73,7 +73,7 @@ func TestThePlatformIsAskedOnceForAnImage(t *testing.T) {
 // report names the cause.
 func TestWhatThePlatformDoesNotSayLeavesVerdictsAsTheyAre(t *testing.T) {
 	t.Parallel()
-	o := ecssim.Options{Instances: 600, Regions: 2, Seed: 21}
+	o := ecssim.Options{Instances: 250, Regions: 2, Seed: 21}
 	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	if len(without.Evidence) != 0 {
 		t.Errorf("evidence that nobody asked for: %+v", without.Evidence)
@@ -125,7 +125,7 @@ func heartbeats(sim *ecssim.Server) int { return callsOf(sim, "DescribeCloudAssi
 // was heard of, and nobody is asked twice.
 func TestHeartbeatsFirmVerdictsThatHangOnThem(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 3, Seed: 7, OfflineAgents: 0.2})
+	sim := simulator(t, ecssim.Options{Instances: 700, Regions: 3, Seed: 7, OfflineAgents: 0.2})
 	store := t.TempDir()
 	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	if n := heartbeats(sim); n != 0 {
@@ -234,7 +234,7 @@ func listsWhatItCounts(t *testing.T, store string, recs []record.Record) {
 // asking, and the report names the cause.
 func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
 	t.Parallel()
-	o := ecssim.Options{Instances: 900, Regions: 2, Seed: 21}
+	o := ecssim.Options{Instances: 350, Regions: 2, Seed: 21}
 	without := scanEvidence(t, simulator(t, o), t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")
 	for name, cause := range map[string]string{
 		"denied": "Forbidden.RAM", ecssim.AgentsOfOthers.Name: "bad-answer", ecssim.AgentsAhead.Name: "future", ecssim.AgentsNowhere.Name: "RegionId.ApiNotSupported",
@@ -272,7 +272,7 @@ func TestWhatNoHeartbeatSaysLeavesVerdictsAsTheyAre(t *testing.T) {
 // wins. Nothing is read unless somebody turns it on.
 func TestAFailedStartOnTheConsoleWinsOverRunning(t *testing.T) {
 	t.Parallel()
-	o := ecssim.Options{Instances: 1200, Regions: 2, Seed: 7, FailedStarts: 0.3}
+	o := ecssim.Options{Instances: 500, Regions: 2, Seed: 7, FailedStarts: 0.3}
 	sim := simulator(t, o)
 	read := func() int { return callsOf(sim, "GetInstanceConsoleOutput") }
 	without := scanEvidence(t, sim, t.TempDir(), "--platform-evidence=false", "--heartbeat-share=0")

@@ -17,7 +17,7 @@ import (
 // not tell what runs there, by what is true of each.
 func namesFleet(t *testing.T) (*ecssim.Server, map[string]*ecssim.Truth) {
 	t.Helper()
-	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 2, Images: 500, Seed: 7, WrongNames: 0.1})
+	sim := simulator(t, ecssim.Options{Instances: 750, Regions: 2, Images: 250, Seed: 7, WrongNames: 0.1})
 	truth, names := map[string]*ecssim.Truth{}, map[string]int{}
 	if err := sim.EachTruth(func(tr *ecssim.Truth) error {
 		truth[tr.InstanceID] = tr

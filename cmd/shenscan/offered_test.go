@@ -42,7 +42,7 @@ func changeCalls(sim *ecssim.Server) int { return callsOf(sim, "DescribeResource
 // counts before the matrix.
 func TestThePlanSaysWhatIsOffered(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 900, Regions: 2, Seed: 3})
+	sim := simulator(t, ecssim.Options{Instances: 400, Regions: 2, Seed: 3})
 	store := t.TempDir()
 	if r := run(t, env(), "scan", "--endpoint", sim.URL, "--store", store, "--output", "json"); r.code != 0 {
 		t.Fatal(r.stderr)

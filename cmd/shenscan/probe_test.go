@@ -223,8 +223,11 @@ func TestAServiceAsksWithinItsFilterAndNobodyTwice(t *testing.T) {
 // back with their answers.
 func TestTwoServicesAskEachMachineOnce(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 1200, Regions: 3, Seed: 5, OfflineAgents: 0.1, Latency: ecssim.Latency{Kind: "fixed", A: 20 * time.Millisecond}})
-	srv, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	sim := simulator(t, ecssim.Options{Instances: 700, Regions: 3, Seed: 5, OfflineAgents: 0.1, Latency: ecssim.Latency{Kind: "fixed", A: 20 * time.Millisecond}})
+	srv, err := natsserver.NewServer(&natsserver.Options{
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+		JetStreamMaxStore: 1 << 40, // streams reserve room, and two services that make one at the same moment for a moment twice as much
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

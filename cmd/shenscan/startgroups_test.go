@@ -53,7 +53,7 @@ func launchTemplates(r *startReport) []record.StartGroup {
 // list alone.
 func TestAScanShowsWhatStartsNewMachines(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 4, Seed: 7})
+	sim := simulator(t, ecssim.Options{Instances: 700, Regions: 4, Seed: 7})
 	store := t.TempDir()
 	first := scanStarts(t, sim, store)
 	lists, versions := templateCalls(sim)
@@ -128,7 +128,7 @@ func TestAScanShowsWhatStartsNewMachines(t *testing.T) {
 // where nobody is to be asked, nobody is.
 func TestLaunchTemplatesThatAreNotKnownAreNamed(t *testing.T) {
 	t.Parallel()
-	o := ecssim.Options{Instances: 600, Regions: 2, Seed: 21}
+	o := ecssim.Options{Instances: 250, Regions: 2, Seed: 21}
 	deny := func(action string) ecssim.Options {
 		denied := o
 		denied.Faults = []ecssim.Fault{{Kind: ecssim.FaultForbidden, Action: action}}

@@ -15,7 +15,7 @@ import (
 // request over each page to the commit that holds it.
 func TestAScanIsOneTraceAcrossProcesses(t *testing.T) {
 	t.Parallel()
-	sim := simulator(t, ecssim.Options{Instances: 1500, Regions: 6, Seed: 3})
+	sim := simulator(t, ecssim.Options{Instances: 600, Regions: 6, Seed: 3})
 	collector := tracetest.Start()
 	defer collector.Close()
 	url := nats(t)
