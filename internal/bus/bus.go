@@ -432,11 +432,7 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 // retryable tells outages and back-pressure from refusals that will not pass.
 func retryable(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
-		switch api.ErrorCode {
-		case jetstream.JSErrCodeStreamWrongLastSequence:
-			return false
-		}
-		return api.Code == 503 || api.ErrorCode == streamFull // 503: no leader, no space
+		return api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence && (api.Code == 503 || api.ErrorCode == streamFull) // 503: no leader, no space
 	}
 	return !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) &&
 		!errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, nats.ErrInvalidMsg) && !errors.Is(err, nats.ErrBadSubject)

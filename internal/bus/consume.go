@@ -225,16 +225,9 @@ func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Durat
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if err := msg.InProgress(); err != nil {
-					b.log.DebugContext(ctx, "heartbeat", about(nil, msg, "err", err)...)
-				}
+		for pause(ctx, every) {
+			if err := msg.InProgress(); err != nil {
+				b.log.DebugContext(ctx, "heartbeat", about(nil, msg, "err", err)...)
 			}
 		}
 	})

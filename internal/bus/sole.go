@@ -133,7 +133,7 @@ func (b *Bus) others(subject, who string, claim *soleClaim) (holder string) {
 // reply answers a request. An answer goes to an inbox alone: whoever asks names
 // where it goes, and this process may publish on subjects that they may not.
 func (b *Bus) reply(to string, msg *nats.Msg, body []byte) error {
-	if !isInbox(to) {
+	if !strings.HasPrefix(to, inboxPrefix) {
 		return fmt.Errorf("%w: %q", errNoInbox, to)
 	}
 	msg.Data = body
@@ -145,8 +145,5 @@ func (b *Bus) reply(to string, msg *nats.Msg, body []byte) error {
 
 var errNoInbox = errors.New("the answer is wanted on a subject that is no inbox; it was not sent")
 
-// isInbox reports whether a reply subject is one that can only be an inbox of
-// somebody who waits.
-func isInbox(subject string) bool { return strings.HasPrefix(subject, inboxPrefix) }
-
+// inboxPrefix begins subjects that can only be an inbox of somebody who waits.
 const inboxPrefix = nats.InboxPrefix
