@@ -103,7 +103,7 @@ func (f *checkFlags) moveOptions(ctx context.Context, client *ecsapi.Client, rec
 }
 
 func (m *checkedMove) hearDisks(disks *plan.Disks) {
-	m.Disks = disks.Of(m.Record)
+	m.Disks = disks.Of(m.Account, m.Region, m.InstanceID)
 	m.failed("disks: ", disks.Failures)
 	m.failed("disks: ", disks.Doubts)
 	switch {
@@ -118,7 +118,7 @@ func (m *checkedMove) hearDisks(disks *plan.Disks) {
 }
 
 func (m *checkedMove) hearOffered(offered *plan.Offered) {
-	m.Offered = offered.Of(m.Record)
+	m.Offered = offered.Of(m.Account, m.Region, m.InstanceID)
 	m.failed("change of type: ", offered.Failures)
 	switch {
 	case m.Offered == nil:

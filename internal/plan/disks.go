@@ -362,12 +362,7 @@ func (w *words) unpackDisks(from []byte) []record.Disk {
 }
 
 // Of is what was said of the instance; nil where it was not asked about.
-func (d *Disks) Of(rec *record.Record) *record.InstanceDisks {
-	return d.on(rec.Account, rec.Region, rec.InstanceID)
-}
-
-// on is the same of the instance that is named.
-func (d *Disks) on(account, region, id string) *record.InstanceDisks {
+func (d *Disks) Of(account, region, id string) *record.InstanceDisks {
 	if d == nil {
 		return nil
 	}
@@ -449,12 +444,4 @@ func disksLine(it *Item, in lang.Language) string {
 		return ""
 	}
 	return in.Say("Disks:") + " " + DiskText(it.Disks, in)
-}
-
-// disksState is the state of the item's disks, "" where they were not asked for.
-func disksState(it *Item) string {
-	if it.Disks == nil {
-		return ""
-	}
-	return it.Disks.State
 }

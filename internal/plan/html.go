@@ -77,18 +77,16 @@ func writeHTML(out *bufio.Writer, plan *Plan, in lang.Language) error {
 // listed is what the script of the page lists. Texts and checklists stand in it
 // once; rows name them by number.
 type listed struct {
-	Texts []string   `json:"texts"`
-	Lists [][]string `json:"lists"`
+	Texts report.Set[string]         `json:"texts"`
+	Lists report.Set[report.Encoded] `json:"lists"`
 
-	texts map[string]int
-	lists map[string]int
-	in    lang.Language
+	in lang.Language
 }
 
 // writeListed writes the rows wave by wave, then the texts that they name. All
 // of it spells < > & as escapes.
 func writeListed(out *bufio.Writer, plan *Plan, in lang.Language) error {
-	l := &listed{in: in, Texts: []string{}, Lists: [][]string{}, texts: map[string]int{}, lists: map[string]int{}}
+	l := &listed{in: in}
 	fmt.Fprint(out, `{"waves":`)
 	filled := slices.DeleteFunc(slices.Clone(plan.Waves), func(wave *Wave) bool { return wave.Instances == 0 })
 	err := report.WriteList(out, "", sound(slices.Values(filled)), func(wave *Wave) error {
@@ -126,13 +124,13 @@ func (l *listed) row(p *Plan, it *Item) []any {
 	if it.Legacy {
 		system += " " + l.in.Say("(legacy)")
 	}
-	text := func(s string, n int) int { return l.text(report.Short(s, n)) }
+	text := func(s string, n int) int { return l.Texts.Number(report.Short(s, n)) }
 	say := func(s string, n int) int { return text(l.in.Say(s), n) }
 	row := []any{
-		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.text(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
+		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.Texts.Number(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
 		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), say(it.Replacement.Why, 200), say(string(it.Path), 60),
-		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.text(report.Clean(l.in.Say(why))), l.text(report.Clean(l.in.Say(it.Note))),
-		l.text(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
+		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.Texts.Number(report.Clean(l.in.Say(why))), l.Texts.Number(report.Clean(l.in.Say(it.Note))),
+		l.Texts.Number(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
 	}
 	if it.Disks != nil || it.Offered != nil {
 		row = append(row, text(disksLine(it, l.in), 4000), text(report.Capital(OfferedText(it.Offered, l.in)), 400))
@@ -140,29 +138,13 @@ func (l *listed) row(p *Plan, it *Item) []any {
 	return row
 }
 
-func (l *listed) text(value string) int {
-	at, ok := l.texts[value]
-	if !ok {
-		at = len(l.Texts)
-		l.texts[value] = at
-		l.Texts = append(l.Texts, value)
-	}
-	return at
-}
-
+// list is the number of a checklist.
 func (l *listed) list(checks []string) int {
-	key := fmt.Sprintf("%q", checks)
-	at, ok := l.lists[key]
-	if !ok {
-		at = len(l.Lists)
-		l.lists[key] = at
-		clean := make([]string, len(checks))
-		for i, c := range checks {
-			clean[i] = report.Clean(l.in.Say(c))
-		}
-		l.Lists = append(l.Lists, clean)
+	clean := make([]string, len(checks))
+	for i, c := range checks {
+		clean[i] = report.Clean(l.in.Say(c))
 	}
-	return at
+	return l.Lists.Number(report.Content(clean))
 }
 
 // WaveClass lends a wave the look of a verdict.

@@ -162,8 +162,8 @@ func (p *waveRows) all(yield func(*Item) bool) {
 				it.Owner = run.owner
 			}
 			it.join(&p.groups.items[entry.group])
-			it.Disks = p.disks.on(it.Account, it.Region, it.InstanceID)
-			it.Offered = p.offered.on(it.Account, it.Region, it.InstanceID)
+			it.Disks = p.disks.Of(it.Account, it.Region, it.InstanceID)
+			it.Offered = p.offered.Of(it.Account, it.Region, it.InstanceID)
 			if !yield(&it) {
 				return
 			}

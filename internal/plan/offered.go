@@ -198,12 +198,7 @@ func (a *changeAsker) fail(scope ecs.Scope, err error) {
 }
 
 // Of is what was said of the instance; nil where it was not to be asked about.
-func (f *Offered) Of(rec *record.Record) *record.OfferedChange {
-	return f.on(rec.Account, rec.Region, rec.InstanceID)
-}
-
-// on is the same of the instance that is named.
-func (f *Offered) on(account, region, id string) *record.OfferedChange {
+func (f *Offered) Of(account, region, id string) *record.OfferedChange {
 	if f == nil {
 		return nil
 	}
@@ -287,12 +282,4 @@ func OfferedText(own *record.OfferedChange, in lang.Language) string {
 		said = append(said, in.Say(own.Why))
 	}
 	return strings.Join(said, in.Say("; "))
-}
-
-// offeredState is the state of the item's change, "" where it was not to be asked.
-func offeredState(it *Item) string {
-	if it.Offered == nil {
-		return ""
-	}
-	return it.Offered.State
 }

@@ -281,7 +281,7 @@ func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) *candidate {
 	if at.id != waves.Ready {
 		return at
 	}
-	disks, offered := b.o.Disks.on(rec.Account, rec.Region, rec.InstanceID), b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID)
+	disks, offered := b.o.Disks.Of(rec.Account, rec.Region, rec.InstanceID), b.o.Offered.Of(rec.Account, rec.Region, rec.InstanceID)
 	if disks != nil && disks.State == record.DisksConvert || offered.Against() {
 		at.id = waves.AfterChecks
 	}
@@ -295,7 +295,7 @@ func (b *builder) move(it *Item, at *candidate) {
 		it.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
 	checks := b.diskChecks(at)
-	offered := b.o.Offered.on(rec.Account, rec.Region, rec.InstanceID)
+	offered := b.o.Offered.Of(rec.Account, rec.Region, rec.InstanceID)
 	b.o.Offered.count(offered)
 	it.Checklist = b.checklist(rec, offeredChecks(offered, at.takes, checks))
 	needed, others := remedies(verdict, id)

@@ -229,12 +229,13 @@ func csvRow(plan *Plan, wave *Wave, it *Item) []string {
 			}
 		}
 	}
+	disks, change := cmp.Or(it.Disks, &record.InstanceDisks{}), cmp.Or(it.Offered, &record.OfferedChange{}) // "" where nobody asked
 	return []string{
 		string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
 		it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
 		it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
 		it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist, " "),
-		disksState(it), DiskText(it.Disks, lang.English), offeredState(it), OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+		disks.State, DiskText(it.Disks, lang.English), change.State, OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
 	}
 }
 

@@ -166,7 +166,7 @@ func (b *builder) diskChecks(at *candidate) []string {
 	if at.takes == family.AnyDisks {
 		return at.verdict.Checks
 	}
-	own := b.o.Disks.on(at.rec.Account, at.rec.Region, at.rec.InstanceID)
+	own := b.o.Disks.Of(at.rec.Account, at.rec.Region, at.rec.InstanceID)
 	b.o.Disks.count(own)
 	out := slices.DeleteFunc(slices.Clone(at.verdict.Checks), func(id string) bool { return IsDiskAdvice(id) })
 	if own == nil || own.Why != "" {

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/shenscan/shenscan/internal/lang"
 	"github.com/shenscan/shenscan/internal/record"
@@ -14,27 +15,27 @@ const maxKnown = 1 << 16
 
 // book holds what rows share, each once, numbered as it came up.
 type book struct {
-	Scopes  set[[2]string] `json:"scopes"` // account, region
-	Types   set[typeRow]   `json:"types"`
-	Images  set[[2]string] `json:"images"` // id, owner
-	Strings set[string]    `json:"strings"`
+	Scopes  Set[[2]string] `json:"scopes"` // account, region
+	Types   Set[typeRow]   `json:"types"`
+	Images  Set[[2]string] `json:"images"` // id, owner
+	Strings Set[string]    `json:"strings"`
 	// Verdicts name Remedies and Strings by number, profiles name verdicts.
-	Remedies set[encoded] `json:"remedies"`
-	Verdicts set[encoded] `json:"verdicts"`
-	Profiles set[encoded] `json:"profiles"`
+	Remedies Set[Encoded] `json:"remedies"`
+	Verdicts Set[Encoded] `json:"verdicts"`
+	Profiles Set[Encoded] `json:"profiles"`
 
 	known map[record.Shared]int
 	in    lang.Language
 }
 
-// set numbers values in the order in which they came up.
-type set[T comparable] struct {
+// Set numbers values in the order in which they came up.
+type Set[T comparable] struct {
 	list []T
 	at   map[T]int
 }
 
-// number returns the number of value, adding it when it is new.
-func (s *set[T]) number(value T) int {
+// Number returns the number of value, adding it when it is new.
+func (s *Set[T]) Number(value T) int {
 	at, ok := s.at[value]
 	if !ok {
 		if s.at == nil {
@@ -48,21 +49,21 @@ func (s *set[T]) number(value T) int {
 }
 
 // MarshalJSON writes the values in the order of their numbers.
-func (s set[T]) MarshalJSON() ([]byte, error) { return json.Marshal(OrEmpty(s.list)) }
+func (s Set[T]) MarshalJSON() ([]byte, error) { return json.Marshal(OrEmpty(s.list)) }
 
-// encoded is a value as JSON.
-type encoded string
+// Encoded is a value as JSON, by which equal values are one in a Set.
+type Encoded string
 
 // MarshalJSON implements json.Marshaler.
-func (e encoded) MarshalJSON() ([]byte, error) { return []byte(e), nil }
+func (e Encoded) MarshalJSON() ([]byte, error) { return []byte(e), nil }
 
-// content is v as JSON.
-func content(v any) string {
+// Content is v as JSON.
+func Content(v any) Encoded {
 	data, err := json.Marshal(v)
 	if err != nil { // cannot happen: plain data
-		return fmt.Sprintf("%q", fmt.Sprint(v))
+		return Encoded(strconv.Quote(fmt.Sprint(v)))
 	}
-	return string(data)
+	return Encoded(data)
 }
 
 // typeRow is an instance type as rows name it.
@@ -109,7 +110,7 @@ func (b *book) profile(rec *record.Record, targets []string) int {
 	for _, target := range targets {
 		p.Verdicts = append(p.Verdicts, b.verdict(rec, target))
 	}
-	at := b.Profiles.number(encoded(content(p)))
+	at := b.Profiles.Number(Content(p))
 	if b.known == nil || len(b.known) >= maxKnown {
 		b.known = map[record.Shared]int{}
 	}
@@ -125,12 +126,12 @@ func (b *book) verdict(rec *record.Record, target string) int {
 	}
 	out := sharedVerdict{
 		Target: judged.Target, Level: judged.Level, Confidence: judged.Confidence, Rule: judged.Rule, Reason: b.in.Say(judged.Reason),
-		Source: b.Strings.number(b.in.Say(judged.Source)), Remedies: make([]int, len(judged.Remedies)), Checks: OrEmpty(judged.Checks), Waiver: judged.Waiver,
+		Source: b.Strings.Number(b.in.Say(judged.Source)), Remedies: make([]int, len(judged.Remedies)), Checks: OrEmpty(judged.Checks), Waiver: judged.Waiver,
 	}
 	for i := range judged.Remedies {
-		out.Remedies[i] = b.Remedies.number(encoded(content(sayRemedy(b.in, judged.Remedies[i]))))
+		out.Remedies[i] = b.Remedies.Number(Content(sayRemedy(b.in, judged.Remedies[i])))
 	}
-	return b.Verdicts.number(encoded(content(out)))
+	return b.Verdicts.Number(Content(out))
 }
 
 // sayRemedy is a remedy with its texts in the language.

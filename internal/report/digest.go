@@ -158,11 +158,7 @@ func (bs buckets) add(b Bucket, group *record.Group, first bool) {
 // sorted orders by what hurts most: incompatible instances, then unknown ones,
 // then those that need action, then size, then name.
 func (bs buckets) sorted() []*Bucket {
-	out := make([]*Bucket, 0, len(bs))
-	for _, b := range bs {
-		out = append(out, b)
-	}
-	slices.SortFunc(out, func(a, b *Bucket) int {
+	return slices.SortedFunc(maps.Values(bs), func(a, b *Bucket) int {
 		return cmp.Or(
 			cmp.Compare(b.Verdicts.Of("incompatible"), a.Verdicts.Of("incompatible")),
 			cmp.Compare(b.Verdicts.Of("unknown"), a.Verdicts.Of("unknown")),
@@ -173,7 +169,6 @@ func (bs buckets) sorted() []*Bucket {
 			cmp.Compare(a.Family, b.Family),
 		)
 	})
-	return out
 }
 
 // osNames are the families' names as people write them.

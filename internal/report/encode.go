@@ -136,12 +136,12 @@ func (e *encoder) blocks() (out []block, rows int, err error) {
 func (e *encoder) row(rec *record.Record) ([]byte, error) {
 	book := &e.book
 	row := []any{
-		book.Scopes.number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}),
-		book.Strings.number(Short(rec.Zone, maxText)),
+		book.Scopes.Number([2]string{Short(rec.Account, maxText), Short(rec.Region, maxText)}),
+		book.Strings.Number(Short(rec.Zone, maxText)),
 		Short(rec.InstanceID, maxText), Short(rec.InstanceName, maxText),
-		book.Types.number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}),
-		book.Images.number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}),
-		book.Strings.number(Short(rec.Status, maxText)), book.profile(rec, e.targets), rec.ObservedAt.Unix(),
+		book.Types.Number(typeRow{Short(rec.InstanceType, maxText), Short(rec.InstanceFamily, maxText), Short(rec.Virtualization, maxText), rec.CPU, rec.MemoryMiB}),
+		book.Images.Number([2]string{Short(rec.ImageID, maxText), Short(rec.ImageOwner, maxText)}),
+		book.Strings.Number(Short(rec.Status, maxText)), book.profile(rec, e.targets), rec.ObservedAt.Unix(),
 	}
 	tags := make([]any, 0, 2*len(rec.Tags))
 	for _, key := range sortedKeys(rec.Tags) {
@@ -164,7 +164,7 @@ func (e *encoder) shared(text string) any {
 	if _, ok := e.book.Strings.at[text]; !ok && len(e.book.Strings.list) >= maxShared {
 		return text
 	}
-	return e.book.Strings.number(text)
+	return e.book.Strings.Number(text)
 }
 
 // count keeps what the head of the page shows and the summary does not hold.

@@ -315,11 +315,11 @@ type Answer struct {
 // Answers are a record's verdicts, those of one content once.
 func Answers(rec *record.Record) []Answer {
 	var out []Answer
-	var keys []string
+	var keys []Encoded
 	for _, verdict := range rec.Verdicts {
 		bare := verdict
 		bare.Target, bare.Rule, bare.Findings = "", "", nil
-		key := content(bare)
+		key := Content(bare)
 		if at := slices.Index(keys, key); at >= 0 {
 			out[at].On += ", " + verdict.Target
 			continue
