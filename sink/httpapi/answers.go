@@ -74,19 +74,10 @@ const (
 // oneOf gives a request one of the few places for answers that are as large as
 // the fleet.
 func (s *server) oneOf(handler http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.long <- struct{}{}:
-			defer func() { <-s.long }()
-		default:
-			w.Header().Set("Retry-After", "10")
-			Problem(w, http.StatusServiceUnavailable, "too many answers as large as the fleet are being given; ask again in some seconds")
-			return
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), longTime)
-		defer cancel()
-		handler.ServeHTTP(&patient{w, http.NewResponseController(w)}, r.WithContext(ctx))
+	patiently := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(&patient{w, http.NewResponseController(w)}, r)
 	})
+	return inSlot(s.long, longTime, "10", "too many answers as large as the fleet are being given; ask again in some seconds", patiently)
 }
 
 // patient lets an answer take as long as its reader takes something of it.
@@ -192,14 +183,11 @@ func (s *server) apiPlan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag")}
+	planRequest := PlanRequest{Target: cmp.Or(values.Get("target"), "shenlong-6"), OwnerTag: values.Get("owner_tag")}
 	if keep := values.Get("keep_os"); keep != "" {
 		if planRequest.KeepOS, err = strconv.ParseBool(keep); err != nil {
 			return badQuery("keep_os is true or false")
 		}
-	}
-	if planRequest.Target == "" {
-		planRequest.Target = "shenlong-6"
 	}
 	whole, err := s.o.Answers.Plan(r.Context(), chosen, planRequest)
 	if err != nil {
@@ -217,10 +205,7 @@ type remediesAnswer struct {
 func (s *server) apiRemedies(w http.ResponseWriter, r *http.Request) error {
 	return s.reported(r, several(r.URL.Query(), "target"), report.ChangeQuery{}, func(rep *report.Report) error {
 		systems, err := rep.Remedies()
-		if err != nil {
-			return err
-		}
-		return s.json(w, http.StatusOK, remediesAnswer{systems})
+		return s.answer(w, remediesAnswer{systems}, err)
 	})
 }
 
@@ -247,10 +232,7 @@ func (s *server) apiProbe(w http.ResponseWriter, _ *http.Request) error {
 // apiStartGroups lists what starts new machines.
 func (s *server) apiStartGroups(w http.ResponseWriter, r *http.Request) error {
 	groups, err := s.o.Answers.StartGroups(r.Context())
-	if err != nil {
-		return err
-	}
-	return s.json(w, http.StatusOK, groups)
+	return s.answer(w, groups, err)
 }
 
 func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) error {
@@ -260,8 +242,5 @@ func (s *server) apiExplain(w http.ResponseWriter, r *http.Request) error {
 		return badQuery("%q is not an instance id", report.Short(id, 64))
 	}
 	explanation, err := s.o.Answers.Explain(r.Context(), values.Get("account"), values.Get("region"), id, several(values, "target"))
-	if err != nil {
-		return err
-	}
-	return s.json(w, http.StatusOK, explanation)
+	return s.answer(w, explanation, err)
 }

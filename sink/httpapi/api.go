@@ -82,6 +82,14 @@ func (s *server) json(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
+// answer answers with what was found, unless that failed.
+func (s *server) answer(w http.ResponseWriter, found any, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.json(w, http.StatusOK, found)
+}
+
 // answering is the handler of a resource whose errors are answered with a
 // problem. A resource that returns one has sent nothing.
 func (s *server) answering(resource func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
@@ -219,10 +227,7 @@ func (s *server) apiScans(w http.ResponseWriter, r *http.Request, view View) err
 		return err
 	}
 	scans, err := view.Scans(limit)
-	if err != nil {
-		return err
-	}
-	return s.json(w, http.StatusOK, scansAnswer{report.OrEmpty(scans)})
+	return s.answer(w, scansAnswer{report.OrEmpty(scans)}, err)
 }
 
 // apiOutcomes holds moves against what was said before them.
@@ -240,10 +245,7 @@ func (s *server) apiOutcomes(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.narrowed(r, chosen, func(view View) error {
 		moves, err := view.Outcomes(r.Context(), limit)
-		if err != nil {
-			return err
-		}
-		return s.json(w, http.StatusOK, moves)
+		return s.answer(w, moves, err)
 	})
 }
 
@@ -277,10 +279,7 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request, view View) err
 		return err
 	}
 	points, err := view.Trend(limit)
-	if err != nil {
-		return err
-	}
-	return s.json(w, http.StatusOK, trendAnswer{report.OrEmpty(points)})
+	return s.answer(w, trendAnswer{report.OrEmpty(points)}, err)
 }
 
 // maxRescan bounds the instances of one request.

@@ -159,7 +159,8 @@ func (s *server) trusted(handler http.Handler) http.HandlerFunc {
 
 // bounded gives a request a slot and a deadline, once it is there as a whole: a
 // visitor who sends slowly keeps nobody else waiting.
-func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
+func (s *server) bounded(handler http.Handler) http.Handler {
+	inTime := inSlot(s.slots, timeout, "1", "too many requests are being answered; ask again in a second", handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			body, err := io.ReadAll(r.Body) // at most maxBody
@@ -169,17 +170,25 @@ func (s *server) bounded(handlerFunc http.HandlerFunc) http.Handler {
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
+		inTime.ServeHTTP(w, r)
+	})
+}
+
+// inSlot gives a request one of the slots and so much time, or says that all are
+// taken and after how many seconds to ask again.
+func inSlot(slots chan struct{}, within time.Duration, again, full string, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		default:
-			w.Header().Set("Retry-After", "1")
-			Problem(w, http.StatusServiceUnavailable, "too many requests are being answered; ask again in a second")
+			w.Header().Set("Retry-After", again)
+			Problem(w, http.StatusServiceUnavailable, full)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
-		handlerFunc(w, r.WithContext(ctx))
+		handler.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

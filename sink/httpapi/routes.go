@@ -188,7 +188,7 @@ func (s *server) mount(mux *http.ServeMux, routes []route) {
 		if route.long {
 			handler = s.oneOf(handler)
 		} else {
-			handler = s.bounded(handler.ServeHTTP)
+			handler = s.bounded(handler)
 		}
 		mux.Handle(route.pattern(), s.timed(route.path, handler))
 	}
