@@ -190,27 +190,13 @@ func watchAnon(pid int, done <-chan struct{}) (most int64) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		most = max(most, anon(pid))
+		most = max(most, rig.Memory(pid, "RssAnon")>>10)
 		select {
 		case <-done:
 			return most
 		case <-tick.C:
 		}
 	}
-}
-
-func anon(pid int) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, after, _ := strings.Cut(string(text), "RssAnon:")
-	fields := strings.Fields(after)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(fields[0], 10, 64) // 0 where it is no number
-	return kib >> 10
 }
 
 const head = "| %s | wall s | CPU-s | MiB out | anonymous MiB at most | goal |\n| --- | ---: | ---: | ---: | ---: | --- |\n"

@@ -91,7 +91,7 @@ func (r *run) all(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	fmt.Printf("Peak resident memory of serve: %s\n", peak(r.served.PID))
+	fmt.Printf("Peak resident memory of serve: %d kB\n", rig.Memory(r.served.PID, "VmHWM"))
 	return nil
 }
 
@@ -347,15 +347,4 @@ func printTable(when string, questions []question, all map[question]*times) {
 	}
 	flush()
 	fmt.Printf("| all | %d | %.0f | %.0f | %.0f | |\n\n", len(total), total.at(0.5), total.at(0.99), total.at(1))
-}
-
-// peak is the most memory that a process held.
-func peak(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return "not known"
-	}
-	_, after, _ := strings.Cut(string(text), "VmHWM:")
-	line, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(line)
 }

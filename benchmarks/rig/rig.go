@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -157,6 +158,15 @@ func Milliseconds(times []time.Duration, part float64) float64 {
 	}
 	sorted := slices.Sorted(slices.Values(times))
 	return float64(sorted[min(len(sorted)-1, int(part*float64(len(sorted))))].Microseconds()) / 1e3
+}
+
+// Memory is what /proc says of a process's memory under a name such as RssAnon, in
+// KiB; 0 where it says nothing.
+func Memory(pid int, name string) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // none of a process that has ended
+	_, after, _ := strings.Cut(string(text), name+":")
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(strings.SplitN(after, "\n", 2)[0]), " kB"), 10, 64)
+	return kib
 }
 
 // Heading says when and on what a benchmark ran.
