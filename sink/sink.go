@@ -390,7 +390,7 @@ func (s *Sink) publish(ctx context.Context, waits <-chan struct{}, what string, 
 			if errors.Is(err, store.ErrCorrupt) {
 				return err
 			}
-			s.o.Log.Error(what+" were not published; trying again", "err", err)
+			s.o.Log.Error("events or questions were not published; trying again", "what", what, "err", err)
 			pause(ctx, wait.NextBackOff())
 		}
 	}

@@ -826,7 +826,7 @@ func TestAnEventThatIsNotRefusedWaits(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- s.emit(ctx) }()
-	s.saysTwice("events were not published; trying again")
+	s.saysTwice("events or questions were not published; trying again")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

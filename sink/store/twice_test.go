@@ -288,13 +288,13 @@ func TestARegionThatIsBeingReadSaysItselfWhatItShares(t *testing.T) {
 			apply(t, db, s.put(read("s3", hangzhou, 40, m("i-a", "i-b", "i-c")...)...))
 			standing := func() (out []string) {
 				for _, sc := range db.Summary().Scopes {
-					line := sc.Region + " " + string(sc.Completeness)
+					line := []string{sc.Region + " " + string(sc.Completeness)}
 					for _, f := range sc.Failures {
 						_, says, _ := strings.Cut(f.Error, "listed here and in ")
 						says, _, _ = strings.Cut(says, ": an instance")
-						line += "; " + says
+						line = append(line, says)
 					}
-					out = append(out, line)
+					out = append(out, strings.Join(line, "; "))
 				}
 				return out
 			}
