@@ -49,8 +49,7 @@ func (p *Producer) listAgain(ctx context.Context, job *event.ScopeCheck, try str
 		return ctx.Err()
 	}
 	if err != nil {
-		f := failure(job.Scope, "DescribeInstances", err)
-		return p.bus.Publish(ctx, &event.ScopeChecked{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Question: job.Question, Part: job.Part, Failure: &f})
+		return p.bus.Publish(ctx, &event.ScopeChecked{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Question: job.Question, Part: job.Part, Failure: failureOf(job.Scope, "DescribeInstances", err)})
 	}
 	return p.plan(ctx, &event.ScopeJob{ScanID: job.ScanID, Kind: job.Kind, Scope: job.Scope, Epoch: job.Epoch}, try, &cutting{counted: count, may: againCalls(max(count, 0)), took: 1})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -30,10 +31,7 @@ func (p *Producer) HandleRescan(ctx context.Context, req *event.ScanRequested, e
 	if err != nil {
 		return err
 	}
-	for s := range byScope {
-		plan.Scopes = append(plan.Scopes, s)
-	}
-	slices.SortFunc(plan.Scopes, compareScopes)
+	plan.Scopes = slices.SortedFunc(maps.Keys(byScope), compareScopes)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, s := range plan.Scopes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -44,8 +45,8 @@ type Roster struct {
 }
 
 type regionList struct {
-	ids []string
-	at  time.Time
+	regions []ecs.Region
+	at      time.Time
 }
 
 // NewRoster returns a Roster of the accounts of source, narrowed to the wanted
@@ -193,7 +194,7 @@ func (r *Roster) CheckRegion(ctx context.Context, accounts []string, region stri
 	all := map[string]bool{}
 	var unread error
 	for _, account := range accounts {
-		ids, err := r.regionsOf(ctx, account, region)
+		regions, err := r.regionsOf(ctx, account, region)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -201,42 +202,33 @@ func (r *Roster) CheckRegion(ctx context.Context, accounts []string, region stri
 			unread = err
 			continue
 		}
-		if slices.Contains(ids, region) {
-			return nil
-		}
-		for _, id := range ids {
-			all[id] = true
+		for _, there := range regions {
+			if there.ID == region {
+				return nil
+			}
+			all[there.ID] = true
 		}
 	}
 	if unread != nil {
 		return &RequestError{"503", fmt.Sprintf("whether there is a region %q could not be checked: %v", clip(region), unread)}
 	}
-	var ids []string
-	for id := range all {
-		ids = append(ids, id)
-	}
-	return &RequestError{"400", fmt.Sprintf("no region is called %q%s", clip(region), filter.Nearest(region, ids))}
+	return &RequestError{"400", fmt.Sprintf("no region is called %q%s", clip(region), filter.Nearest(region, slices.Collect(maps.Keys(all))))}
 }
 
 // regionsOf returns the regions of an account, from memory where that knows
 // the wanted one.
-func (r *Roster) regionsOf(ctx context.Context, account, wanted string) ([]string, error) {
+func (r *Roster) regionsOf(ctx context.Context, account, wanted string) ([]ecs.Region, error) {
 	r.mu.Lock()
 	had, ok := r.regionOf[account]
 	r.mu.Unlock()
 	age := askAgain
-	if slices.Contains(had.ids, wanted) {
+	if slices.ContainsFunc(had.regions, func(there ecs.Region) bool { return there.ID == wanted }) {
 		age = fresh
 	}
 	if ok && r.now().Sub(had.at) < age {
-		return had.ids, nil
+		return had.regions, nil
 	}
-	regions, err := r.Regions(ctx, account)
-	ids := make([]string, len(regions))
-	for i, region := range regions {
-		ids[i] = region.ID
-	}
-	return ids, err
+	return r.Regions(ctx, account)
 }
 
 // Regions asks which regions an account has. That it has none is no answer.
@@ -252,13 +244,9 @@ func (r *Roster) Regions(ctx context.Context, account string) ([]ecs.Region, err
 			Mend: "every account has regions: ask again, and look whether the endpoint is that of Alibaba Cloud",
 		}
 	}
-	ids := make([]string, len(regions))
-	for i := range regions {
-		ids[i] = regions[i].ID
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.regionOf[account] = regionList{ids, r.now()}
+	r.regionOf[account] = regionList{regions, r.now()}
 	return regions, nil
 }
 

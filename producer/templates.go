@@ -1,7 +1,6 @@
 package producer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -258,12 +257,5 @@ func whyUnread(err error) event.EvidenceItem {
 		}
 		return event.EvidenceItem{Cause: err.Error()}
 	}
-	cause := fmt.Sprintf("%s: %s", refusal.Action, refusal.Class)
-	if refusal.Code != "" {
-		cause += " (" + refusal.Code + ")"
-	}
-	if refusal.Class == ecs.Contradicted { // it says why
-		cause += ": " + cmp.Or(refusal.Err, errors.New("the answers contradict each other")).Error()
-	}
-	return event.EvidenceItem{Cause: cause, Mend: refusal.Mend}
+	return event.EvidenceItem{Cause: refusal.Cause(), Mend: refusal.Mend}
 }

@@ -38,8 +38,7 @@ func (p *Producer) HandleLane(ctx context.Context, job *event.LaneJob, try strin
 		ended.Listed, ended.Created = walk.listed, walk.created
 	}
 	if err != nil {
-		f := failure(job.Scope, "DescribeInstances", err)
-		ended.Failure = &f
+		ended.Failure = failureOf(job.Scope, "DescribeInstances", err)
 		p.o.Log.WarnContext(ctx, "lane failed", "scan", job.ScanID, "account", job.Scope.Account, "region", job.Scope.Region, "lane", job.Lane, "err", err)
 	}
 	if err := p.bus.Publish(ctx, ended); err != nil {

@@ -3,7 +3,6 @@ package workers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -284,13 +283,7 @@ func causeOf(err error) (item event.EvidenceItem, refused bool) {
 	if !ok {
 		return item, false
 	}
-	item.Cause, item.Mend = fmt.Sprintf("%s: %s", failure.Action, failure.Class), failure.Mend
-	if failure.Code != "" {
-		item.Cause += " (" + failure.Code + ")"
-	}
-	if failure.Class == ecs.Contradicted { // it says why
-		item.Cause += ": " + failure.Err.Error()
-	}
+	item.Cause, item.Mend = failure.Cause(), failure.Mend
 	refused = failure.Class == ecs.Permission || failure.Class == ecs.RegionClosed || failure.Class == ecs.Credentials || unknownAction(failure.Code)
 	return item, refused
 }

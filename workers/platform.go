@@ -247,8 +247,8 @@ func (q *platformLookup) askOne(ctx context.Context, id string) event.EvidenceIt
 	}
 	item := event.EvidenceItem{Image: id}
 	if arch, is := strings.CutPrefix(id, event.YardstickPrefix); is {
-		image, calls, err := platform.newest(ctx, scope, arch)
-		item.Calls += calls
+		image, err := platform.newest(ctx, scope, arch)
+		item.Calls++
 		if err != nil {
 			return q.failed(ctx, item, err)
 		}
@@ -289,10 +289,10 @@ func unknownAction(code string) bool {
 
 // newest chooses the newest public image of a system that every family of
 // today takes.
-func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id string, calls int, err error) {
+func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id string, err error) {
 	images, err := p.cloud.SystemImages(ctx, s, arch)
 	if err != nil {
-		return "", 1, err
+		return "", err
 	}
 	best := -1
 	for i := range images {
@@ -301,7 +301,7 @@ func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id str
 			id, best = images[i].ID, rank
 		}
 	}
-	return id, 1, nil
+	return id, nil
 }
 
 // Distrust takes back what the platform said of an image: the fleet says

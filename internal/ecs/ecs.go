@@ -339,6 +339,19 @@ func (e *Error) Error() string {
 	return msg
 }
 
+// Cause says in short why something is not known: neither where, nor what the
+// platform wrote.
+func (e *Error) Cause() string {
+	cause := fmt.Sprintf("%s: %s", e.Action, e.Class)
+	if e.Code != "" {
+		cause += " (" + e.Code + ")"
+	}
+	if e.Class == Contradicted { // it says why
+		cause += ": " + e.Err.Error()
+	}
+	return cause
+}
+
 // lacking says what is missing before a call can be made, the cause first.
 func (e *Error) lacking() string {
 	msg := e.Err.Error()
