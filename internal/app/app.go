@@ -160,7 +160,7 @@ type App struct {
 	guests     prober.Book      // nil where no machine was ever asked
 	probing    *probing         // how asking them goes
 	guestsNow  func() time.Time // the clock by which the age of answers counts
-	filled     *sharedGuests    // the same for producers; nil where this process is alone
+	filled     prober.Book      // the same for producers
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
@@ -492,11 +492,8 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	options := producer.DefaultOptions()
 	options.Log, options.Now, options.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
-	switch {
-	case a.filled != nil:
+	if a.filled != nil {
 		options.Guests = prober.Filler{Book: a.filled, Now: a.guestsNow}
-	case a.guests != nil:
-		options.Guests = prober.Filler{Book: a.guests, Now: a.guestsNow}
 	}
 	if cloud, ok := a.cloud.(producer.TemplateCloud); ok && a.o.Evidence.Templates {
 		options.Templates = producer.NewTemplates(cloud, a.kept(), a.bus, a.o.Now, a.log)

@@ -46,7 +46,7 @@ func (a *App) openGuests(ctx context.Context) error {
 	}
 	if a.bus.Alone() {
 		if journal != nil {
-			a.guests, a.guestsNow = journal, a.o.Now
+			a.guests, a.filled, a.guestsNow = journal, journal, a.o.Now
 		}
 		return nil
 	}
@@ -54,8 +54,7 @@ func (a *App) openGuests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.guests, a.guestsNow = askingGuests{shared}, shared.Now
-	a.filled = shared
+	a.guests, a.filled, a.guestsNow = askingGuests{shared}, shared, shared.Now
 	return nil
 }
 

@@ -393,7 +393,6 @@ func changedRules(was, is *rules.Classifier) []string {
 // ServeHTTP answers operators who ask for a reload.
 func (r reloadHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	done, err := r.a.Reload(req.Context())
-	_, config := errors.AsType[*ConfigError](err)
 	switch {
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
@@ -402,7 +401,7 @@ func (r reloadHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	case req.Context().Err() != nil:
 		httpapi.Problem(w, http.StatusServiceUnavailable, "the reload is not done yet and goes on; shenscan_reload_success and the log say what comes of it")
-	case config, isUsage(err):
+	case isUsage(err):
 		httpapi.Problem(w, http.StatusUnprocessableEntity, "everything stays as it was: "+err.Error())
 	default:
 		httpapi.Problem(w, http.StatusInternalServerError, "everything stays as it was: "+err.Error())

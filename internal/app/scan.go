@@ -41,14 +41,10 @@ func (a *App) RequestScan(ctx context.Context, accounts, regions []string, reaso
 			}
 		}
 	}
-	now := a.o.Now()
 	host, _ := os.Hostname()
-	req := &event.ScanRequested{
-		ScanID: event.NewScanID(event.KindScan, now, fmt.Sprintf("%s/%d/%d", host, os.Getpid(), now.UnixNano())),
-		Kind:   event.KindScan, Accounts: slices.Sorted(slices.Values(ids)), Regions: slices.Sorted(slices.Values(regions)),
-		Reason: reason,
-	}
-	return req.ScanID, a.bus.Publish(ctx, req)
+	return a.request(ctx, fmt.Sprintf("%s/%d", host, os.Getpid()), event.ScanRequested{
+		Kind: event.KindScan, Accounts: slices.Sorted(slices.Values(ids)), Regions: slices.Sorted(slices.Values(regions)), Reason: reason,
+	})
 }
 
 // RequestRescan stores a request to look at instances and returns its id. Where
@@ -64,15 +60,17 @@ func (a *App) RequestRescan(ctx context.Context, accounts, regions, instances []
 	return a.rescan(ctx, ids, slices.Sorted(slices.Values(regions)), instances, instances[0], reason)
 }
 
-// rescan stores a request to look at instances and returns its id. salt tells it from
-// other requests of the same moment.
+// rescan stores a request to look at instances and returns its id.
 func (a *App) rescan(ctx context.Context, accounts, regions, instances []string, salt, reason string) (string, error) {
+	return a.request(ctx, salt, event.ScanRequested{Kind: event.KindRescan, Accounts: accounts, Regions: regions, InstanceIDs: instances, Reason: reason})
+}
+
+// request stores a request and returns its id. salt tells it from other requests of the
+// same moment.
+func (a *App) request(ctx context.Context, salt string, req event.ScanRequested) (string, error) {
 	now := a.o.Now()
-	req := &event.ScanRequested{
-		ScanID: event.NewScanID(event.KindRescan, now, fmt.Sprintf("%s/%d", salt, now.UnixNano())),
-		Kind:   event.KindRescan, Accounts: accounts, Regions: regions, InstanceIDs: instances, Reason: reason,
-	}
-	return req.ScanID, a.bus.Publish(ctx, req)
+	req.ScanID = event.NewScanID(req.Kind, now, fmt.Sprintf("%s/%d", salt, now.UnixNano()))
+	return req.ScanID, a.bus.Publish(ctx, &req)
 }
 
 // Outcome is what a rescan came to for one instance; the record is nil where it

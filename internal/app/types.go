@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -45,11 +47,7 @@ func (a *App) FetchTypes(ctx context.Context) error {
 			byID[t.ID] = t
 		}
 	}
-	all := make([]ecs.InstanceType, 0, len(byID))
-	for _, t := range byID {
-		all = append(all, t)
-	}
-	body, err := json.Marshal(all)
+	body, err := json.Marshal(slices.AppendSeq([]ecs.InstanceType{}, maps.Values(byID)))
 	if err != nil {
 		return err
 	}
