@@ -102,10 +102,8 @@ func (f *demoFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 }
 
 func (f *demoFlags) scanAndShow(ctx context.Context, settings *settings, application *app.App, format report.Format, failOn *rules.Level, stdout, stderr io.Writer) error {
-	running, stop := context.WithCancel(ctx)
+	running, ended, stop := runBeside(ctx, application)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- application.Run(running) }()
 	started := time.Now()
 	scan, err := awaitScan(running, settings, application, nil, nil, "demo", stderr, ended)
 	if err != nil {

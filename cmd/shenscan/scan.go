@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -239,10 +240,8 @@ func openOnce(ctx context.Context, options app.Options) (*app.App, func(), error
 func scanOnce(
 	ctx context.Context, settings *settings, application *app.App, accounts, regions []string, keepTypes bool, stderr io.Writer, then func(context.Context, *record.Scan) error,
 ) (*record.Scan, error) {
-	running, stop := context.WithCancel(ctx)
+	running, ended, stop := runBeside(ctx, application)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- application.Run(running) }()
 	var types errgroup.Group
 	if keepTypes {
 		types.Go(func() error { return application.FetchTypes(running) })
@@ -282,6 +281,19 @@ func scanOnce(
 	}
 	stop()
 	return scan, <-ended
+}
+
+// runBeside runs the App until it ends or stop is called, which waits for its end:
+// what is closed after that is not in use any more.
+func runBeside(ctx context.Context, application *app.App) (running context.Context, ended chan error, stop func()) {
+	running, cancel := context.WithCancel(ctx)
+	ended = make(chan error, 1)
+	var run sync.WaitGroup
+	run.Go(func() { ended <- application.Run(running) })
+	return running, ended, func() {
+		cancel()
+		run.Wait()
+	}
 }
 
 // awaitScan asks a running App for a scan and waits for its end. ended hears
