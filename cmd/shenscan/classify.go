@@ -93,7 +93,7 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	classifier, bad, wrong := ruleset.NewClassifier(targets), 0, 0
-	err = eachLine(cmd.InOrStdin(), args, out.flush, func(line string) error {
+	err = eachLine(cmd.InOrStdin(), args, out.w.Flush, func(line string) error {
 		facts, err := factsOf(line)
 		answer := &classified{Input: line}
 		if err != nil {
@@ -288,8 +288,6 @@ type classifyWriter struct {
 	write  func(*classified) error
 	end    func() error
 }
-
-func (c *classifyWriter) flush() error { return c.w.Flush() }
 
 func newClassifyWriter(format string, out io.Writer, in lang.Language) (*classifyWriter, error) {
 	writer := &classifyWriter{w: bufio.NewWriterSize(out, 64<<10), screen: onScreen(out), in: in}

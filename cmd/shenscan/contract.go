@@ -67,7 +67,10 @@ func (f *doctorFlags) contractScopes(ctx context.Context, client *ecsapi.Client)
 	accounts, err := producer.NewRoster(client, client, f.cloud.accounts, time.Now).Accounts(ctx)
 	at := slices.IndexFunc(accounts, func(a ecs.Account) bool { return a.Err == nil && !a.Excluded })
 	if at < 0 {
-		return full, empty, 0, fmt.Errorf("no account can be asked: %w", errors.Join(err, accountErrors(accounts)))
+		for _, account := range accounts {
+			err = errors.Join(err, account.Err)
+		}
+		return full, empty, 0, fmt.Errorf("no account can be asked: %w", err)
 	}
 	regions, err := client.Regions(ctx, accounts[at].ID)
 	if err != nil {
@@ -105,14 +108,6 @@ func (f *doctorFlags) contractScopes(ctx context.Context, client *ecsapi.Client)
 		return full, empty, 0, fmt.Errorf("%s of the account have no instances: name one that has some with --region", report.Plural(min(len(names), regionsProbed), "region", "regions"))
 	}
 	return full, empty, most, nil
-}
-
-func accountErrors(accounts []ecs.Account) error {
-	var errs []error
-	for _, a := range accounts {
-		errs = append(errs, a.Err)
-	}
-	return errors.Join(errs...)
 }
 
 // showContract prints a Markdown table to paste.
