@@ -56,7 +56,7 @@ func TestWhoMayNotMakeStreamsSaysWhoMust(t *testing.T) {
 			t.Parallel()
 			o := options(url, seeds[role], role, slog.New(slog.DiscardHandler))
 			o.Declare = false
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			b, err := bus.Open(ctx, o)
 			if err == nil {
