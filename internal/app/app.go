@@ -447,22 +447,37 @@ func (a *App) openCloud(ctx context.Context) error {
 // all of them.
 func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	release, err := a.start(ctx, group)
+	if err != nil { // what began uses what the caller closes when this returns: it ends first
+		group.Go(func() error { return err })
+	}
+	defer release()
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// start starts what the process does in a group. release gives back what it took.
+func (a *App) start(ctx context.Context, group *errgroup.Group) (release func(), err error) {
+	release = func() {}
 	if a.o.Roles&Producer != 0 {
 		if err := a.startProducer(ctx, group); err != nil {
-			return err
+			return release, err
 		}
 	}
 	if a.o.Roles&Worker != 0 {
 		if err := a.startWorker(ctx, group); err != nil {
-			return err
+			return release, err
 		}
 	}
 	if a.o.Roles&Sink != 0 {
-		release, err := a.takeSinkName(ctx)
+		taken, err := a.takeSinkName(ctx)
 		if err != nil {
-			return err
+			return release, err
 		}
-		defer release()
+		release = taken
 		a.startSink(ctx, group)
 	}
 	if a.o.Roles&(Producer|Worker) != 0 {
@@ -482,11 +497,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.serveHTTP(ctx) })
 	group.Go(func() error { return a.serveDebug(ctx) })
 	a.started.Store(true)
-	err := group.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return release, nil
 }
 
 func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {

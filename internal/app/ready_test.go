@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,32 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs/ecsapi"
 	"github.com/shenscan/shenscan/internal/ecs/ecssim"
 )
+
+// A process that cannot begin in one role ends what it began in others before it says so:
+// whoever runs it closes the connection and the store then.
+func TestAProcessThatCannotBeginEndsWhatItBegan(t *testing.T) {
+	o := options(t)
+	o.NATS.Listen = "127.0.0.1:0"
+	first := serve(t, o)
+	second := options(t)
+	second.NATS.URL, second.Distributed = first.NATSURL(), true
+	a, err := app.New(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	begun := func() int {
+		stacks := make([]byte, 8<<20)
+		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "app.(*App).start")
+	}
+	before := begun()
+	if err := a.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--sink-name") {
+		t.Errorf("a second process of one name: %v", err)
+	}
+	if after := begun(); before == 0 || after > before {
+		t.Errorf("%d functions of roles run, %d before", after, before)
+	}
+}
 
 // options are those of one process that does everything, on a small simulated
 // fleet.
