@@ -32,14 +32,16 @@ type pageReader struct {
 	size  int    // of the answer
 	place int    // of what is read next
 
-	region  string // that was asked for
-	machine machine
-	tags    []ecs.Tag         // every tag of the page
-	texts   strings.Builder   // texts that hardly any two instances share, in one piece
-	words   [mostWords]string // texts that many do, of the pages before, too, where wordPlace says
-	last    [64]known         // members of the last instance
-	lastTag [20][2]known      // members of its tags
-	unlike  known             // a member that no last one is like
+	region    string // that was asked for
+	machine   machine
+	tags      []ecs.Tag             // every tag of the page
+	room      int                   // for tags, by those of the page before
+	texts     strings.Builder       // texts that hardly any two instances share, in one piece
+	words     [1 << wordBits]string // texts that many do, of the pages before, too, where wordPlace says
+	last      [64]known             // members of the last instance
+	lastTag   [20][2]known          // members of its tags
+	lastImage [4]known              // members of its ImageOptions
+	unlike    known                 // a member that no last one is like
 }
 
 // machine is an instance and the region that it says it is in.
@@ -50,9 +52,9 @@ type machine struct {
 
 const (
 	padding     = 16
-	deepest     = 64   // lists and objects within each other; unmarshal takes more
-	mostWords   = 4096 // that are remembered from page to page
-	longestWord = 256  // bytes of each
+	deepest     = 64  // lists and objects within each other; unmarshal takes more
+	wordBits    = 12  // of the place of a word: so many times two words are remembered from page to page
+	longestWord = 256 // bytes of each
 )
 
 // zeros is the padding.
@@ -69,13 +71,15 @@ func readPage(body []byte, region string) (*listing, bool) {
 
 func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 	answer := &listing{total: ecs.NoCount}
-	r.region, r.tags = region, make([]ecs.Tag, 0, 2*ecs.MaxPage)
+	r.region, r.tags = region, make([]ecs.Tag, 0, r.room)
 	r.texts.Grow(len(body) / 32)
 	ok := readWhole(r, body, answerMembers, answer)
 	r.texts.Reset()
+	r.room = len(r.tags) + len(r.tags)/8
 	r.tags, r.machine = nil, machine{}
 	clear(r.last[:])
 	clear(r.lastTag[:])
+	clear(r.lastImage[:])
 	return answer, ok && answer.instances != nil
 }
 
@@ -122,9 +126,12 @@ func (m *members[T]) read(r *pageReader, into *T, last []known) {
 	var seen uint32
 	var run *known // the first of the members right before that are not in the list and are the same
 	for place, more := 0, r.begin('{'); more; place, more = place+1, r.next('{') {
-		had := &r.unlike
-		if *had = (known{}); place < len(last) {
+		var had *known
+		if place < len(last) {
 			had = &last[place]
+		} else {
+			r.unlike = known{}
+			had = &r.unlike
 		}
 		from := r.place
 		same := r.has(had.from, had.end) && (r.text[r.place] == ',' || r.text[r.place] == '}')
@@ -240,7 +247,7 @@ var instanceMembers = membersOf(nil,
 	member[machine]{key: "Cpu", read: func(r *pageReader, m *machine) { m.CPU = r.whole() }},
 	member[machine]{key: "Memory", read: func(r *pageReader, m *machine) { m.MemoryMiB = r.whole() }},
 	member[machine]{key: "IoOptimized", read: func(r *pageReader, m *machine) { m.IoOptimized = r.boolean() }},
-	member[machine]{key: "ImageOptions", read: func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, nil) }},
+	member[machine]{key: "ImageOptions", read: func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, r.lastImage[:]) }},
 	member[machine]{key: "Tags", read: func(r *pageReader, m *machine) { tagsMembers.read(r, m, nil) }},
 )
 
@@ -269,10 +276,13 @@ var tagMembers = membersOf(
 func (r *pageReader) fail() { r.place = r.size + 1 }
 
 // space passes over white space.
-func (r *pageReader) space() {
-	for c := r.text[r.place]; c == ' ' || c == '\n' || c == '\t' || c == '\r'; c = r.text[r.place] {
-		r.place++
+func (r *pageReader) space() { r.place = behindSpace(r.text, r.place) }
+
+func behindSpace(b []byte, i int) int {
+	for b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r' {
+		i++
 	}
+	return i
 }
 
 // begin enters an object or a list, whose opening byte it is given, and reports whether
@@ -325,21 +335,50 @@ func (r *pageReader) key() []byte {
 }
 
 // skip passes over a value.
-func (r *pageReader) skip(deep int) {
-	switch c := r.text[r.place]; {
-	case c == '"':
-		r.quoted()
-	case deep > 0 && (c == '{' || c == '['):
-		for more := r.begin(c); more; more = r.next(c) {
-			if c == '{' {
-				r.key()
-			}
-			r.skip(deep - 1)
+func (r *pageReader) skip(deep int) { r.place = r.behind(r.place, deep) }
+
+// behind returns the index behind the value at i. Most bytes of an answer are in objects
+// and lists that nobody asks for: an escape in a key of one is out of the ordinary.
+func (r *pageReader) behind(i, deep int) int {
+	b, opening := r.text, r.text[i]
+	switch {
+	case opening == '"':
+		if end := plainEnd(b, i+1); b[end] == '"' {
+			return end + 1
 		}
-	case c <= '9':
-		r.number()
-	case !r.literal("true") && !r.literal("false") && !r.literal("null"):
-		r.fail()
+		r.place = i
+		r.quoted()
+		return r.place
+	case opening != '{' && opening != '[' || deep == 0:
+		r.place = i
+		if opening <= '9' {
+			r.number()
+		} else if !r.literal("true") && !r.literal("false") && !r.literal("null") {
+			r.fail()
+		}
+		return r.place
+	}
+	if i = behindSpace(b, i+1); b[i] == opening+2 {
+		return i + 1
+	}
+	for {
+		if opening == '{' {
+			end := plainEnd(b, i+1)
+			colon := behindSpace(b, end+1)
+			if b[i] != '"' || b[end] != '"' || b[colon] != ':' {
+				return r.size + 1
+			}
+			i = behindSpace(b, colon+1)
+		}
+		i = behindSpace(b, r.behind(i, deep-1))
+		switch b[i] {
+		case ',':
+			i = behindSpace(b, i+1)
+		case opening + 2:
+			return i + 1
+		default:
+			return r.size + 1
+		}
 	}
 }
 
@@ -425,12 +464,10 @@ func (r *pageReader) word() string {
 
 // wordPlace is where a word is remembered, in the place of another one that was there:
 // words differ most at their ends.
-func wordPlace(text []byte) uint32 {
-	place := uint32(len(text))
-	for _, c := range text[max(0, len(text)-8):] {
-		place = place*33 + uint32(c)
-	}
-	return place % mostWords
+func wordPlace(text []byte) uint64 {
+	var end [8]byte
+	copy(end[:], text[max(0, len(text)-8):])
+	return (binary.LittleEndian.Uint64(end[:]) + uint64(len(text))) * 0x9E3779B97F4A7C15 >> (64 - wordBits)
 }
 
 // value reads a string, or null. The memory of the answer is used again: it must be copied.
