@@ -346,7 +346,7 @@ func (e *Error) Cause() string {
 	if e.Code != "" {
 		cause += " (" + e.Code + ")"
 	}
-	if e.Class == Contradicted { // it says why
+	if e.Class == Contradicted && e.Err != nil { // it says why
 		cause += ": " + e.Err.Error()
 	}
 	return cause

@@ -14,12 +14,13 @@ import (
 
 // whereabouts knows which scopes have an id in common: an instance is in one
 // account and region, and a cloud that lists it in two contradicts itself. It
-// remembers one scope an id, by the id's hash, the last that was put: each that has the
-// id is a pair with the next one. What it finds is held against the rows themselves
-// before it counts.
+// remembers the first scope that had an id, by the id's hash, and of ids that more had
+// all of them: any two may go on listing it when another one does no more. What it
+// finds is held against the rows themselves before it counts.
 type whereabouts struct {
-	scopes map[uint64]uint32 // by the hash of an id
-	skip   uint64            // ids whose hash has one of these bits are left out
+	scopes map[uint64]uint32   // by the hash of an id
+	shared map[uint64][]uint32 // the same, of ids that several had
+	skip   uint64              // ids whose hash has one of these bits are left out
 	most   int
 	pairs  map[pair]bool
 }
@@ -32,10 +33,15 @@ const (
 	mostPlaces = 4_000_000
 	// mostPairs bounds the pairs of scopes that have an id in common.
 	mostPairs = 10_000
+	// mostShared bounds the ids of which more than one scope is remembered, and
+	// mostHolders the scopes of each: pairs hold for all ids of two scopes, so that a
+	// few of many tell the same.
+	mostShared  = 10_000
+	mostHolders = 100
 )
 
 func newWhereabouts() *whereabouts {
-	return &whereabouts{scopes: map[uint64]uint32{}, most: mostPlaces, pairs: map[pair]bool{}}
+	return &whereabouts{scopes: map[uint64]uint32{}, shared: map[uint64][]uint32{}, most: mostPlaces, pairs: map[pair]bool{}}
 }
 
 // put notes that a scope has the id of the hash.
@@ -43,34 +49,48 @@ func (w *whereabouts) put(hash uint64, scope uint32) {
 	if hash&w.skip != 0 {
 		return
 	}
-	other, known := w.scopes[hash]
-	if known && other == scope { // as nearly always, in a scan after the first
+	first, known := w.scopes[hash]
+	if known {
+		w.share(hash, first, scope)
 		return
-	}
-	if known && len(w.pairs) < mostPairs {
-		w.pairs[pair{min(scope, other), max(scope, other)}] = true
 	}
 	w.scopes[hash] = scope
 	if len(w.scopes) > w.most { // half of the ids are left out from now on
 		w.skip = w.skip<<1 | 1
 		maps.DeleteFunc(w.scopes, func(hash uint64, _ uint32) bool { return hash&w.skip != 0 })
+		maps.DeleteFunc(w.shared, func(hash uint64, _ []uint32) bool { return hash&w.skip != 0 })
 	}
 }
 
-// with lists the scopes that may have an id in common with one: those that pairs lead
-// to, since of three that have an id two may be no pair.
-func (w *whereabouts) with(scope uint32) []uint32 {
-	reached := map[uint32]bool{scope: true}
-	for known := 0; known < len(reached); {
-		known = len(reached)
-		for pair := range w.pairs {
-			if reached[pair.a] || reached[pair.b] {
-				reached[pair.a], reached[pair.b] = true, true
-			}
+// share notes that a scope has an id that is known, and that first had it first.
+func (w *whereabouts) share(hash uint64, first, scope uint32) {
+	holders, shared := w.shared[hash]
+	if !shared {
+		holders = []uint32{first}
+	}
+	for _, other := range holders {
+		if other != scope && len(w.pairs) < mostPairs {
+			w.pairs[pair{min(scope, other), max(scope, other)}] = true
 		}
 	}
-	delete(reached, scope)
-	return slices.Sorted(maps.Keys(reached))
+	if !slices.Contains(holders, scope) && len(holders) < mostHolders && (shared || len(w.shared) < mostShared) {
+		w.shared[hash] = append(holders, scope)
+	}
+}
+
+// with lists the scopes that may have an id in common with one.
+func (w *whereabouts) with(scope uint32) []uint32 {
+	var out []uint32
+	for pair := range w.pairs {
+		switch scope {
+		case pair.a:
+			out = append(out, pair.b)
+		case pair.b:
+			out = append(out, pair.a)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (w *whereabouts) forget(a, b uint32) { delete(w.pairs, pair{min(a, b), max(a, b)}) }

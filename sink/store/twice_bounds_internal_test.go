@@ -37,3 +37,28 @@ func TestPairsKeepToTheirBound(t *testing.T) {
 		t.Errorf("%d pairs", len(w.pairs))
 	}
 }
+
+// Of an id that more scopes have than are remembered, and of more ids than are, pairs are
+// still found with the first of them.
+func TestSharedIDsKeepToTheirBounds(t *testing.T) {
+	w := newWhereabouts()
+	for scope := range uint32(mostHolders + 5) {
+		w.put(7<<40, scope+1)
+	}
+	if got := len(w.shared[7<<40]); got != mostHolders {
+		t.Errorf("%d scopes of an id are remembered", got)
+	}
+	if got := w.with(mostHolders + 5); len(got) != mostHolders || got[0] != 1 {
+		t.Errorf("the last scope shares the id with %d", len(got))
+	}
+	w = newWhereabouts()
+	for n := range uint64(mostShared + 5) {
+		w.put(n<<40, 1)
+		w.put(n<<40, 2)
+		w.put(n<<40, 1)
+	}
+	w.put((mostShared+4)<<40, 3)
+	if got := w.with(3); len(w.shared) != mostShared || !slices.Equal(got, []uint32{1}) {
+		t.Errorf("%d ids are shared, and the last one with %v", len(w.shared), got)
+	}
+}

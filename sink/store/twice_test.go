@@ -317,3 +317,34 @@ func TestARegionThatIsBeingReadSaysItselfWhatItShares(t *testing.T) {
 		})
 	}
 }
+
+// Of several regions that list an instance any two go on speaking against each other,
+// whichever had it first or last, when another one is no more.
+func TestRegionsThatGoOnListingAnInstanceAreNotComplete(t *testing.T) {
+	shenzhen := ecs.Scope{Account: "prod", Region: "cn-shenzhen"}
+	all := []ecs.Scope{hangzhou, beijing, shenzhen}
+	for _, lost := range all {
+		t.Run(lost.Region, func(t *testing.T) {
+			db, s := fresh(t), newStream()
+			s.now = 50
+			scan := func(n int, scope ecs.Scope) {
+				apply(t, db, s.put(whole(fmt.Sprint("s", n), scope, int64(10*n), machine{id: "i-a", os: "debian 12"})...))
+			}
+			for n, scope := range all {
+				scan(n+1, scope)
+			}
+			if _, err := db.Forget(t.Context(), lost.Account, lost.Region, at(60)); err != nil {
+				t.Fatal(err)
+			}
+			rest := slices.DeleteFunc(slices.Clone(all), func(scope ecs.Scope) bool { return scope == lost })
+			for n, scope := range []ecs.Scope{rest[0], rest[1], rest[0]} {
+				scan(n+4, scope)
+				for _, is := range db.Summary().Scopes {
+					if is.Completeness != record.ScopePartial || len(is.Failures) == 0 {
+						t.Errorf("after scan %d %s is %s, with %d causes", n+4, is.Region, is.Completeness, len(is.Failures))
+					}
+				}
+			}
+		})
+	}
+}
