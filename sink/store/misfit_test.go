@@ -164,12 +164,17 @@ func TestPartsThatDoNotFitAreDamage(t *testing.T) {
 		"a profile of no class": {"profiles", func(p part) {
 			profiles(p, func(is *format.Profile) { is.Class = uint32(p.Bucket.Tx().Bucket([]byte("classes")).Stats().KeyN) })
 		}},
-		"a profile on no machine":           {"profiles", func(p part) { profiles(p, func(is *format.Profile) { is.Hardware = 1 }) }},
-		"a region of no number":             {"scopes", func(p part) { p.renamed(short) }},
-		"a region of more rows":             {"scopes", func(p part) { p.text(`"rows":3`, `"rows":4`) }},
-		"a region of fewer rows":            {"scopes", func(p part) { p.text(`"rows":3`, `"rows":2`) }},
-		"a block that is missing":           {"blocks", func(p part) { k, _ := p.first(); p.drop(k) }},
-		"a block under another name":        {"blocks", func(p part) { p.renamed(format.RowKey(2, []byte("i-3"))) }},
+		"a profile on no machine":    {"profiles", func(p part) { profiles(p, func(is *format.Profile) { is.Hardware = 1 }) }},
+		"a region of no number":      {"scopes", func(p part) { p.renamed(short) }},
+		"a region of more rows":      {"scopes", func(p part) { p.text(`"rows":3`, `"rows":4`) }},
+		"a region of fewer rows":     {"scopes", func(p part) { p.text(`"rows":3`, `"rows":2`) }},
+		"a block that is missing":    {"blocks", func(p part) { k, _ := p.first(); p.drop(k) }},
+		"a block under another name": {"blocks", func(p part) { p.renamed(format.RowKey(2, []byte("i-3"))) }},
+		"a block and its times under another name": {"blocks", func(p part) {
+			name := format.RowKey(2, []byte("i-3"))
+			p.renamed(name)
+			part{p.Bucket.Tx().Bucket([]byte("orders")), p.t}.renamed(name)
+		}},
 		"a block that is empty":             {"blocks", func(p part) { k, _ := p.first(); p.put(k, format.AppendBlock(nil, nil)) }},
 		"a block of another region":         {"blocks", func(p part) { _, v := p.last(); k, _ := p.first(); p.put(k, v) }},
 		"times that are missing":            {"orders", func(p part) { k, _ := p.first(); p.drop(k) }},
