@@ -62,3 +62,19 @@ func TestSharedIDsKeepToTheirBounds(t *testing.T) {
 		t.Errorf("%d ids are shared, and the last one with %v", len(w.shared), got)
 	}
 }
+
+// Where ids are left out for want of room, what more than one scope has of them goes too,
+// and that of the others stays.
+func TestIDsThatAreLeftOutAreSharedByNobody(t *testing.T) {
+	w := newWhereabouts()
+	w.most = 3
+	for _, scope := range []uint32{1, 2} {
+		w.put(2, scope)
+		w.put(3, scope)
+	}
+	w.put(4, 1)
+	w.put(6, 1)
+	if len(w.shared) != 1 || !slices.Equal(w.shared[2], []uint32{1, 2}) {
+		t.Errorf("shared are %v", w.shared)
+	}
+}
