@@ -91,7 +91,11 @@ func (r *run) all(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	fmt.Printf("Peak resident memory of serve: %d kB\n", rig.Memory(r.served.PID, "VmHWM"))
+	if peak := rig.Memory(r.served.PID, "VmHWM"); peak > 0 {
+		fmt.Printf("Peak resident memory of serve: %d kB\n", peak)
+	} else {
+		fmt.Println("Peak resident memory of serve: not known")
+	}
 	return nil
 }
 

@@ -160,7 +160,7 @@ type App struct {
 	guests     prober.Book      // nil where no machine was ever asked
 	probing    *probing         // how asking them goes
 	guestsNow  func() time.Time // the clock by which the age of answers counts
-	filled     prober.Book      // the same for producers
+	filled     prober.Book      // what producers look up of the same machines; nil where guests is
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots

@@ -53,7 +53,7 @@ type machine struct {
 const (
 	padding     = 16
 	deepest     = 64  // lists and objects within each other; unmarshal takes more
-	wordBits    = 12  // of the place of a word: so many times two words are remembered from page to page
+	wordBits    = 12  // 4,096 words are remembered from page to page
 	longestWord = 256 // bytes of each
 )
 
@@ -467,7 +467,7 @@ func (r *pageReader) word() string {
 func wordPlace(text []byte) uint64 {
 	var end [8]byte
 	copy(end[:], text[max(0, len(text)-8):])
-	return (binary.LittleEndian.Uint64(end[:]) + uint64(len(text))) * 0x9E3779B97F4A7C15 >> (64 - wordBits)
+	return (binary.LittleEndian.Uint64(end[:]) + uint64(len(text))) * 0xD6E8FEB86659FD93 >> (64 - wordBits)
 }
 
 // value reads a string, or null. The memory of the answer is used again: it must be copied.
