@@ -1,6 +1,7 @@
 package ecsapi
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -46,6 +47,7 @@ type wireOffered struct {
 	TotalCount    count
 	InstanceTypes jsontext.Value
 	list          *offeredList // what they come to
+	by            *offers      // that reads the answer
 }
 
 type wireOfferedType struct {
@@ -81,13 +83,35 @@ var offerMembers = membersOf(anyKey,
 	member[wireOffered]{key: "NextToken", read: func(r *pageReader, o *wireOffered) { o.NextToken = r.own() }},
 	member[wireOffered]{key: "InstanceTypes", read: func(r *pageReader, o *wireOffered) {
 		from := r.place
+		// Where a known list ends is found without a look at what is in it: the same text
+		// was read as a whole before.
+		if end := bytes.Index(r.text[from:], endOfTypes); end >= 0 {
+			r.place += end + len(endOfTypes)
+			if o.list = o.by.get(textOf(r.text[from:r.place])); o.list != nil {
+				return
+			}
+		}
+		r.place = from
 		r.skip(deepest)
 		o.InstanceTypes = r.text[from:r.place]
 	}},
 )
 
+// endOfTypes is how a list of types ends, in which no other list is.
+var endOfTypes = []byte("]}")
+
+func textOf(list []byte) listText { return listText{maphash.Bytes(listSeed, list), len(list)} }
+
+// get returns what a list came to; nil where it is not known.
+func (o *offers) get(text listText) *offeredList {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known[text]
+}
+
 // read reads an answer.
 func (o *offers) read(body []byte) (answer wireOffered, err error) {
+	answer.by = o
 	reader := pageReaders.Get().(*pageReader)
 	whole := readWhole(reader, body, offerMembers, &answer)
 	reader.texts.Reset()
@@ -98,12 +122,11 @@ func (o *offers) read(body []byte) (answer wireOffered, err error) {
 			return answer, err
 		}
 	}
-	spelt := answer.InstanceTypes
+	spelt, text := answer.InstanceTypes, textOf(answer.InstanceTypes)
 	answer.InstanceTypes = nil // it lies in the answer, whose memory is used again
-	text := listText{maphash.Bytes(listSeed, spelt), len(spelt)}
-	o.mu.Lock()
-	answer.list = o.known[text]
-	o.mu.Unlock()
+	if answer.list == nil {
+		answer.list = o.get(text)
+	}
 	if answer.list != nil {
 		return answer, nil
 	}

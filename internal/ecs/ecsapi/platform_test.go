@@ -68,7 +68,9 @@ func TestUsualOffersAreReadInOnePass(t *testing.T) {
 }
 
 func readOffered(body []byte) (answer wireOffered, ok bool) {
+	answer.by = new(offers)
 	ok = readWhole(new(pageReader), body, offerMembers, &answer)
+	answer.by = nil
 	return answer, ok
 }
 
