@@ -42,7 +42,7 @@ func newAlikeCount(v *View) *alikeCount {
 
 type alikeCount struct {
 	v        *View
-	profiles byProfile[int] // instances, where no waiver can play a part
+	profiles byNumber[int] // instances, where no waiver can play a part
 	shared   map[*rules.Classification]int
 	waived   map[waivedKey]*record.Alike
 }
@@ -77,8 +77,8 @@ func (c *alikeCount) take(tx *bbolt.Tx, walk *walker, candidateRow *candidateRow
 
 // count counts an instance with its profile.
 func (c *alikeCount) count(profiles *profileTable, profile uint32) error {
-	if _, ok := profiles.classOf(profile); !ok {
-		return fmt.Errorf("%w: profile %d is missing", ErrCorrupt, profile)
+	if _, err := profiles.profile(profile); err != nil {
+		return err
 	}
 	c.profiles.put(profile, c.profiles.at(profile)+1)
 	return nil
@@ -110,16 +110,30 @@ type pairCount struct {
 // tell apart is judged once: there may be nearly as many profiles as instances.
 func (c *alikeCount) judge(tx *bbolt.Tx) error {
 	facts := c.v.snap.tables.profs.readers.Load().reader()
+	var systems byNumber[*rules.System] // by the numbers of software
+	var hosts byNumber[*rules.Host]     // by those of hardware
 	pairs := map[uint64]*pairCount{}
-	for profile, instances := range c.profiles {
+	for id, instances := range c.profiles {
 		if instances == 0 {
 			continue
 		}
-		software, err := facts.softwareOf(tx, uint32(profile))
+		profile, err := facts.profile(uint32(id))
 		if err != nil {
 			return err
 		}
-		system, host := c.v.j.System(software), c.v.j.Host(facts.hardware[facts.list[profile].Hardware])
+		system, host := systems.at(profile.Software), hosts.at(profile.Hardware)
+		if system == nil {
+			software, err := facts.softwareOf(tx, uint32(id))
+			if err != nil {
+				return err
+			}
+			system = c.v.j.System(software)
+			systems.put(profile.Software, system)
+		}
+		if host == nil {
+			host = c.v.j.Host(facts.hardware[profile.Hardware])
+			hosts.put(profile.Hardware, host)
+		}
 		pair := c.v.j.Pair(system, host)
 		count := pairs[pair]
 		if count == nil {

@@ -27,17 +27,17 @@ type matcher struct {
 	fits  map[uint32]*fit             // by class
 	// foreign says that the stored verdicts are not j's: rows are judged anew.
 	foreign bool
-	judged  byProfile[*fit]        // where rows are judged anew without waivers
-	onto    *byProfile[answer]     // whether the machine passes
+	judged  byNumber[*fit]         // where rows are judged anew without waivers
+	onto    *byNumber[answer]      // whether the machine passes
 	other   map[outcome.Class]*fit // the same by what a class is
 }
 
-// byProfile has a value for each profile that is known: profiles are numbered
+// byNumber has a value for each profile, software or hardware that is known: they are numbered
 // from 0. A large fleet has millions, of which a map would take several times as
 // much.
-type byProfile[T any] []T
+type byNumber[T any] []T
 
-func (b byProfile[T]) at(profile uint32) (v T) {
+func (b byNumber[T]) at(profile uint32) (v T) {
 	if int(profile) < len(b) {
 		v = b[profile]
 	}
@@ -46,7 +46,7 @@ func (b byProfile[T]) at(profile uint32) (v T) {
 
 // put is for profiles that are there: the number takes as much memory as all
 // below it.
-func (b *byProfile[T]) put(profile uint32, v T) {
+func (b *byNumber[T]) put(profile uint32, v T) {
 	if n := int(profile) + 1 - len(*b); n > 0 {
 		*b = append(*b, make([]T, n)...)
 	}
@@ -107,7 +107,7 @@ func (m *matcher) family(facts *rules.Facts) string {
 func newMatcher(wanted *Filter, j *judge, t *tables) *matcher {
 	m := &matcher{
 		f: wanted, j: j, t: t, query: []byte(strings.ToLower(wanted.Query)), since: -1 << 63,
-		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, onto: new(byProfile[answer]),
+		fits: map[uint32]*fit{}, other: map[outcome.Class]*fit{}, onto: new(byNumber[answer]),
 	}
 	if !wanted.ObservedSince.IsZero() {
 		m.since = wanted.ObservedSince.UnixNano()

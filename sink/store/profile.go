@@ -76,12 +76,21 @@ func (t *profileTable) classOf(id uint32) (uint32, bool) {
 	return t.list[id].Class, true
 }
 
+// profile returns the profile of a number, whose parts are there, too.
+func (t *profileTable) profile(id uint32) (*format.Profile, error) {
+	if _, ok := t.classOf(id); !ok {
+		return nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	}
+	return &t.list[id], nil
+}
+
 // instanceType is the instance type of a profile.
 func (t *profileTable) instanceType(id uint32) (string, error) {
-	if _, ok := t.classOf(id); !ok {
-		return "", fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	profile, err := t.profile(id)
+	if err != nil {
+		return "", err
 	}
-	return t.hardware[t.list[id].Hardware].InstanceType, nil
+	return t.hardware[profile.Hardware].InstanceType, nil
 }
 
 // factsReader reads the facts of profiles. It remembers software.
@@ -120,10 +129,11 @@ func (r *factsReader) instance(tx *bbolt.Tx, enc []byte, words format.Words) (ro
 // softwareOf returns the facts of a profile without its machine. They are
 // shared and must not be changed.
 func (r *factsReader) softwareOf(tx *bbolt.Tx, id uint32) (*rules.Facts, error) {
-	if _, ok := r.classOf(id); !ok {
-		return nil, fmt.Errorf("%w: profile %d is missing", ErrCorrupt, id)
+	profile, err := r.profile(id)
+	if err != nil {
+		return nil, err
 	}
-	number := r.list[id].Software
+	number := profile.Software
 	if known := r.software[number]; known != nil {
 		return known, nil
 	}

@@ -34,7 +34,7 @@ func (v *View) StartGroups(ctx context.Context) (*record.StartGroups, error) {
 
 func newStartCount(v *View) *startCount {
 	keys := record.StartTagKeys()
-	return &startCount{v: v, keys: keys, values: make([]string, len(keys)), groups: map[startKey]*startGroup{}, images: map[uint32]string{}}
+	return &startCount{v: v, keys: keys, values: make([]string, len(keys)), groups: map[startKey]*startGroup{}}
 }
 
 type startKey struct {
@@ -59,7 +59,6 @@ type startCount struct {
 	keys     []string
 	values   []string // of the keys
 	groups   map[startKey]*startGroup
-	images   map[uint32]string // by profile
 	unlisted int
 }
 
@@ -83,20 +82,15 @@ func (c *startCount) take(tx *bbolt.Tx, walk *walker, row *candidateRow) error {
 		group = &startGroup{images: map[string]*startImage{}}
 		c.groups[key] = group
 	}
-	image, known := c.images[row.profile]
-	if !known {
-		facts, err := walk.facts.facts(tx, row.profile)
-		if err != nil {
-			return err
-		}
-		image = facts.ImageID
-		c.images[row.profile] = image
+	software, err := walk.facts.softwareOf(tx, row.profile)
+	if err != nil {
+		return err
 	}
 	group.instances++
-	of := group.images[image]
+	of := group.images[software.ImageID]
 	if of == nil {
 		of = &startImage{profile: row.profile, created: created}
-		group.images[image] = of
+		group.images[software.ImageID] = of
 	}
 	of.instances++
 	if created > of.created {

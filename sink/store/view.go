@@ -34,7 +34,7 @@ type View struct {
 	own  bool // j's verdicts are the stored ones
 	f    Filter
 	snap *snapshot
-	onto *byProfile[answer] // whether the machine passes the filter
+	onto *byNumber[answer] // whether the machine passes the filter
 
 	mu     sync.Mutex
 	tx     *bbolt.Tx // nil once closed
