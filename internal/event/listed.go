@@ -137,10 +137,12 @@ type Profiles struct {
 	Profiles numbered[Profile]
 }
 
-// Number returns the number of the profile of software on hardware.
+// Number returns the number of the profile of software on hardware. The hashes are of what
+// tells one from most others: to hash every text would take a tenth of a page's way to the
+// wire.
 func (p *Profiles) Number(software *Installed, hardware *rules.Hardware) int {
 	profile := Profile{
-		Software: p.Software.number(software, maphash.String(seed, software.ImageID)^maphash.String(seed, software.OSName)^maphash.Comparable(seed, software.Guest)),
+		Software: p.Software.number(software, maphash.String(seed, software.ImageID)),
 		Hardware: p.Hardware.number(hardware, maphash.String(seed, hardware.InstanceType)),
 	}
 	return p.Profiles.number(&profile, uint64(profile.Software)<<32|uint64(profile.Hardware))
@@ -161,8 +163,7 @@ type numbered[T comparable] struct {
 	places map[uint64]int // in List, by the hash of a value or the next that was free
 }
 
-// number returns the number of a value, by a hash of what tells it from most others: to
-// hash every text of it would take a tenth of a page's way to the wire.
+// number returns the number of a value, by a hash of it.
 func (n *numbered[T]) number(value *T, hash uint64) int {
 	for ; ; hash++ {
 		place, taken := n.places[hash]
