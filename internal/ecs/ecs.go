@@ -66,27 +66,27 @@ type Tag struct{ Key, Value string }
 // Instance is the part of a DescribeInstances row that shenscan keeps. Every
 // string is as the API spelled it and untrusted.
 type Instance struct {
-	ID           string
-	Name         string
-	Type         string // "ecs.g6.large"
-	Family       string // "ecs.g6"
-	ImageID      string
+	ID           string `json:"InstanceId"`
+	Name         string `json:"InstanceName"`
+	Type         string `json:"InstanceType"`       // "ecs.g6.large"
+	Family       string `json:"InstanceTypeFamily"` // "ecs.g6"
+	ImageID      string `json:"ImageId"`
 	OSName       string
 	OSNameEn     string
 	OSType       string
 	Status       string // Pending, Running, Starting, Stopping, Stopped
-	Zone         string
+	Zone         string `json:"ZoneId"`
 	CreationTime string // "2017-12-10T04:04Z"
 	StartTime    string // when it was started last, in the same form
-	NetworkType  string // "classic" or "vpc"
+	NetworkType  string `json:"InstanceNetworkType"` // "classic" or "vpc"
 	IoOptimized  rules.Tri
-	OSNVMe       rules.Tri // ImageOptions.CurrentOSNVMeSupported
-	CPU          int32     // vCPUs
-	MemoryMiB    int32
-	Tags         []Tag
+	OSNVMe       rules.Tri `json:"-"`   // ImageOptions.CurrentOSNVMeSupported
+	CPU          int32     `json:"Cpu"` // vCPUs
+	MemoryMiB    int32     `json:"Memory"`
+	Tags         []Tag     `json:"-"` // Tags.Tag
 	// Guest is what the machine itself answered; nil where it was not asked. It
 	// comes from no answer of the API.
-	Guest *rules.GuestFacts
+	Guest *rules.GuestFacts `json:"-"`
 }
 
 // Hardware returns what the rules look at of the machine.

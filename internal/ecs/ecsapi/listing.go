@@ -49,23 +49,12 @@ type wireListing struct {
 	Instances                       maybe[struct{ Instance list[wireInstance] }]
 }
 
+// wireInstance is an instance, with what an answer spells otherwise.
 type wireInstance struct {
-	InstanceID               string `json:"InstanceId"`
-	RegionID                 string `json:"RegionId"`
-	ZoneID                   string `json:"ZoneId"`
-	InstanceName             string
-	InstanceType             string
-	InstanceTypeFamily       string
-	ImageID                  string `json:"ImageId"`
-	OSName, OSNameEn, OSType string
-	Status                   string
-	CreationTime, StartTime  string
-	InstanceNetworkType      string
-	IoOptimized              rules.Tri
-	ImageOptions             maybe[struct{ CurrentOSNVMeSupported rules.Tri }]
-	CPU                      int32 `json:"Cpu"`
-	Memory                   int32
-	Tags                     wireTags
+	ecs.Instance `json:",inline"`
+	Region       string `json:"RegionId"`
+	ImageOptions maybe[struct{ CurrentOSNVMeSupported rules.Tri }]
+	Tags         wireTags
 }
 
 func decodeOddListing(body []byte, region string) (*listing, error) {
@@ -93,9 +82,9 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	for i := range wire.Instances.v.Instance {
 		wireInstance := &wire.Instances.v.Instance[i]
 		switch {
-		case isForeign(wireInstance.RegionID, wireInstance.ZoneID, region):
+		case isForeign(wireInstance.Region, wireInstance.Zone, region):
 			answer.foreign++
-		case !usableID(wireInstance.InstanceID):
+		case !usableID(wireInstance.ID):
 			answer.nameless++
 		default:
 			answer.instances = append(answer.instances, wireInstance.instance())
@@ -105,12 +94,8 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 }
 
 func (w *wireInstance) instance() ecs.Instance {
-	return ecs.Instance{
-		ID: w.InstanceID, Name: w.InstanceName, Type: w.InstanceType, Family: w.InstanceTypeFamily, ImageID: w.ImageID,
-		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType, Status: w.Status, Zone: w.ZoneID,
-		CreationTime: w.CreationTime, StartTime: w.StartTime, NetworkType: w.InstanceNetworkType, IoOptimized: w.IoOptimized,
-		OSNVMe: w.ImageOptions.v.CurrentOSNVMeSupported, CPU: w.CPU, MemoryMiB: w.Memory, Tags: w.Tags,
-	}
+	w.OSNVMe, w.Instance.Tags = w.ImageOptions.v.CurrentOSNVMeSupported, w.Tags
+	return w.Instance
 }
 
 // wireTags are spelt {"Tag":[...]}, or as a bare list or a bare tag.

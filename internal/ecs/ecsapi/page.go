@@ -33,7 +33,7 @@ type pageReader struct {
 	place int    // of what is read next
 
 	region    string // that was asked for
-	machine   machine
+	instance  wireInstance
 	tags      []ecs.Tag             // every tag of the page
 	room      int                   // for tags, by those of the page before
 	texts     strings.Builder       // texts that hardly any two instances share, in one piece
@@ -42,12 +42,6 @@ type pageReader struct {
 	lastTag   [20][2]known          // members of its tags
 	lastImage [4]known              // members of its ImageOptions
 	unlike    known                 // a member that no last one is like
-}
-
-// machine is an instance and the region that it says it is in.
-type machine struct {
-	ecs.Instance
-	region string
 }
 
 const (
@@ -76,7 +70,7 @@ func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 	ok := readWhole(r, body, answerMembers, answer)
 	r.texts.Reset()
 	r.room = len(r.tags) + len(r.tags)/8
-	r.tags, r.machine = nil, machine{}
+	r.tags, r.instance = nil, wireInstance{}
 	clear(r.last[:])
 	clear(r.lastTag[:])
 	clear(r.lastImage[:])
@@ -216,44 +210,44 @@ var answerMembers = membersOf(
 var instancesMembers = membersOf(anyKey, member[listing]{key: "Instance", read: func(r *pageReader, l *listing) {
 	l.instances = make([]ecs.Instance, 0, ecs.MaxPage)
 	for more := r.begin('['); more; more = r.next('[') {
-		r.machine = machine{}
-		instanceMembers.read(r, &r.machine, r.last[:])
+		r.instance = wireInstance{}
+		instanceMembers.read(r, &r.instance, r.last[:])
 		switch {
-		case !usableID(r.machine.ID):
+		case !usableID(r.instance.ID):
 			r.fail()
-		case isForeign(r.machine.region, r.machine.Zone, r.region):
+		case isForeign(r.instance.Region, r.instance.Zone, r.region):
 			l.foreign++
 		default:
-			l.instances = append(l.instances, r.machine.Instance)
+			l.instances = append(l.instances, r.instance.Instance)
 		}
 	}
 }})
 
 var instanceMembers = membersOf(nil,
-	member[machine]{key: "InstanceId", read: func(r *pageReader, m *machine) { m.ID = r.own() }},
-	member[machine]{key: "InstanceName", read: func(r *pageReader, m *machine) { m.Name = r.own() }},
-	member[machine]{key: "CreationTime", read: func(r *pageReader, m *machine) { m.CreationTime = r.own() }},
-	member[machine]{key: "StartTime", read: func(r *pageReader, m *machine) { m.StartTime = r.own() }},
-	member[machine]{key: "RegionId", word: func(m *machine) *string { return &m.region }},
-	member[machine]{key: "ZoneId", word: func(m *machine) *string { return &m.Zone }},
-	member[machine]{key: "InstanceType", word: func(m *machine) *string { return &m.Type }},
-	member[machine]{key: "InstanceTypeFamily", word: func(m *machine) *string { return &m.Family }},
-	member[machine]{key: "ImageId", word: func(m *machine) *string { return &m.ImageID }},
-	member[machine]{key: "OSName", word: func(m *machine) *string { return &m.OSName }},
-	member[machine]{key: "OSNameEn", word: func(m *machine) *string { return &m.OSNameEn }},
-	member[machine]{key: "OSType", word: func(m *machine) *string { return &m.OSType }},
-	member[machine]{key: "Status", word: func(m *machine) *string { return &m.Status }},
-	member[machine]{key: "InstanceNetworkType", word: func(m *machine) *string { return &m.NetworkType }},
-	member[machine]{key: "Cpu", read: func(r *pageReader, m *machine) { m.CPU = r.whole() }},
-	member[machine]{key: "Memory", read: func(r *pageReader, m *machine) { m.MemoryMiB = r.whole() }},
-	member[machine]{key: "IoOptimized", read: func(r *pageReader, m *machine) { m.IoOptimized = r.boolean() }},
-	member[machine]{key: "ImageOptions", read: func(r *pageReader, m *machine) { imageOptionMembers.read(r, m, r.lastImage[:]) }},
-	member[machine]{key: "Tags", read: func(r *pageReader, m *machine) { tagsMembers.read(r, m, nil) }},
+	member[wireInstance]{key: "InstanceId", read: func(r *pageReader, m *wireInstance) { m.ID = r.own() }},
+	member[wireInstance]{key: "InstanceName", read: func(r *pageReader, m *wireInstance) { m.Name = r.own() }},
+	member[wireInstance]{key: "CreationTime", read: func(r *pageReader, m *wireInstance) { m.CreationTime = r.own() }},
+	member[wireInstance]{key: "StartTime", read: func(r *pageReader, m *wireInstance) { m.StartTime = r.own() }},
+	member[wireInstance]{key: "RegionId", word: func(m *wireInstance) *string { return &m.Region }},
+	member[wireInstance]{key: "ZoneId", word: func(m *wireInstance) *string { return &m.Zone }},
+	member[wireInstance]{key: "InstanceType", word: func(m *wireInstance) *string { return &m.Type }},
+	member[wireInstance]{key: "InstanceTypeFamily", word: func(m *wireInstance) *string { return &m.Family }},
+	member[wireInstance]{key: "ImageId", word: func(m *wireInstance) *string { return &m.ImageID }},
+	member[wireInstance]{key: "OSName", word: func(m *wireInstance) *string { return &m.OSName }},
+	member[wireInstance]{key: "OSNameEn", word: func(m *wireInstance) *string { return &m.OSNameEn }},
+	member[wireInstance]{key: "OSType", word: func(m *wireInstance) *string { return &m.OSType }},
+	member[wireInstance]{key: "Status", word: func(m *wireInstance) *string { return &m.Status }},
+	member[wireInstance]{key: "InstanceNetworkType", word: func(m *wireInstance) *string { return &m.NetworkType }},
+	member[wireInstance]{key: "Cpu", read: func(r *pageReader, m *wireInstance) { m.CPU = r.whole() }},
+	member[wireInstance]{key: "Memory", read: func(r *pageReader, m *wireInstance) { m.MemoryMiB = r.whole() }},
+	member[wireInstance]{key: "IoOptimized", read: func(r *pageReader, m *wireInstance) { m.IoOptimized = r.boolean() }},
+	member[wireInstance]{key: "ImageOptions", read: func(r *pageReader, m *wireInstance) { imageOptionMembers.read(r, m, r.lastImage[:]) }},
+	member[wireInstance]{key: "Tags", read: func(r *pageReader, m *wireInstance) { tagsMembers.read(r, m, nil) }},
 )
 
-var imageOptionMembers = membersOf(nil, member[machine]{key: "CurrentOSNVMeSupported", read: func(r *pageReader, m *machine) { m.OSNVMe = r.boolean() }})
+var imageOptionMembers = membersOf(nil, member[wireInstance]{key: "CurrentOSNVMeSupported", read: func(r *pageReader, m *wireInstance) { m.OSNVMe = r.boolean() }})
 
-var tagsMembers = membersOf(anyKey, member[machine]{key: "Tag", read: func(r *pageReader, m *machine) {
+var tagsMembers = membersOf(anyKey, member[wireInstance]{key: "Tag", read: func(r *pageReader, m *wireInstance) {
 	first := len(r.tags)
 	for more := r.begin('['); more; more = r.next('[') {
 		last := &r.lastTag[(len(r.tags)-first)%len(r.lastTag)]
@@ -263,7 +257,7 @@ var tagsMembers = membersOf(anyKey, member[machine]{key: "Tag", read: func(r *pa
 			r.fail()
 		}
 	}
-	m.Tags = r.tags[first:len(r.tags):len(r.tags)]
+	m.Instance.Tags = r.tags[first:len(r.tags):len(r.tags)]
 }})
 
 var tagMembers = membersOf(
@@ -435,10 +429,15 @@ func plainEnd(b []byte, i int) int {
 	return len(b) - 1
 }
 
-// own reads a string that hardly any two instances share.
+// own reads a string that hardly any two instances share, or null. The memory of the
+// answer is used again: it is copied.
 func (r *pageReader) own() string {
+	text := r.unchecked()
+	if !utf8.Valid(text) {
+		r.fail()
+	}
 	at := r.texts.Len()
-	r.texts.Write(r.value())
+	r.texts.Write(text)
 	return r.texts.String()[at:]
 }
 
@@ -468,16 +467,6 @@ func wordPlace(text []byte) uint64 {
 	var end [8]byte
 	copy(end[:], text[max(0, len(text)-8):])
 	return (binary.LittleEndian.Uint64(end[:]) + uint64(len(text))) * 0xD6E8FEB86659FD93 >> (64 - wordBits)
-}
-
-// value reads a string, or null. The memory of the answer is used again: it must be copied.
-func (r *pageReader) value() []byte {
-	text := r.unchecked()
-	if !utf8.Valid(text) {
-		r.fail()
-		return nil
-	}
-	return text
 }
 
 // unchecked reads a string whose UTF-8 its caller checks, or null.

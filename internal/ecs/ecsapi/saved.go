@@ -119,9 +119,9 @@ func (s *Saved) answer(object []byte, keys present) (err error) {
 }
 
 func (s *Saved) add(wireInstance *wireInstance) {
-	if !usableID(wireInstance.InstanceID) {
+	if !usableID(wireInstance.ID) {
 		s.Nameless++
 		return
 	}
-	s.Instances = append(s.Instances, SavedInstance{wireInstance.RegionID, wireInstance.instance()})
+	s.Instances = append(s.Instances, SavedInstance{wireInstance.Region, wireInstance.instance()})
 }
