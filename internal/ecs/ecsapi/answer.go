@@ -66,49 +66,9 @@ func unmarshalRest[T any](body []byte, into *T) (present, error) {
 	return answer.Rest, nil
 }
 
-var (
-	errType = errors.New("a value of an unexpected type")
-	// errFailure means that an answer of status 200 says that the call failed.
-	errFailure = errors.New("the answer is that of a failed call")
-)
+var errType = errors.New("a value of an unexpected type")
 
 func missing(key string) error { return fmt.Errorf("the answer has no %s", key) }
-
-// telling reports whether the name of a member that no document of the API has
-// may say that an answer is that of a failed call, or not all of it, or is
-// another spelling of one that it has.
-func telling(key string) bool { return failsAs[strings.ToLower(key)] != nil }
-
-// failsAs are the members by which gateways and private clouds say that a call failed, by
-// their names in small letters, and what each says it with. Those that never say so are
-// telling otherwise.
-var failsAs = map[string]func(text string) bool{
-	"success": isFalse, "issuccess": isFalse, "asapisuccess": isFalse,
-	"httpstatuscode": isErrorStatus, "statuscode": isErrorStatus, "httpcode": isErrorStatus,
-	"error": isError, "errors": isError, "errorcode": isError, "errcode": isError, "errormessage": isError, "errmsg": isError,
-	"hasmore": never, "istruncated": never, "truncated": never, "code": never, "message": never,
-	"instances": never, "nexttoken": never, "totalcount": never,
-}
-
-func never(string) bool { return false }
-
-func isFalse(text string) bool { return text == "false" || text == "0" }
-
-func isErrorStatus(text string) bool {
-	n, err := strconv.Atoi(text)
-	return err == nil && n >= 400
-}
-
-func isError(text string) bool {
-	return !meansSuccess(text) && !slices.Contains([]string{"", "null", "[]", "{}", "0", "false", "none"}, text)
-}
-
-// tellsOfFailure reports whether a member that no document of the API has says
-// that the call failed.
-func tellsOfFailure(key string, value jsontext.Value) bool {
-	fails := failsAs[strings.ToLower(key)]
-	return fails != nil && fails(strings.ToLower(strings.Trim(string(value), `"`)))
-}
 
 // count is a number of things, where an answer has one.
 type count = maybe[int]
@@ -119,16 +79,6 @@ func orNone(c count) int {
 		return ecs.NoCount
 	}
 	return max(c.v, ecs.NoCount)
-}
-
-// meansSuccess reports whether a code or message says that nothing went wrong;
-// private clouds send such ones with good answers.
-func meansSuccess(s string) bool {
-	switch strings.ToLower(s) {
-	case "200", "ok", "success", "successful":
-		return true
-	}
-	return false
 }
 
 // spellings are the options of unmarshal. Text that is not UTF-8 is read with

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/shenscan/shenscan/internal/ecs"
 )
 
@@ -51,6 +53,55 @@ func parseFailure(body []byte) (failure, bool) {
 		return failure{Code: x.Code, Message: x.Message, RequestID: x.RequestID}.clipped(), x.Code != ""
 	}
 	return failure{}, false
+}
+
+// errFailure means that an answer of status 200 says that the call failed.
+var errFailure = errors.New("the answer is that of a failed call")
+
+// telling reports whether the name of a member that no document of the API has
+// may say that an answer is that of a failed call, or not all of it, or is
+// another spelling of one that it has.
+func telling(key string) bool { return failsAs[strings.ToLower(key)] != nil }
+
+// failsAs are the members by which gateways and private clouds say that a call failed, by
+// their names in small letters, and what each says it with. Those that never say so are
+// telling otherwise.
+var failsAs = map[string]func(text string) bool{
+	"success": isFalse, "issuccess": isFalse, "asapisuccess": isFalse,
+	"httpstatuscode": isErrorStatus, "statuscode": isErrorStatus, "httpcode": isErrorStatus,
+	"error": isError, "errors": isError, "errorcode": isError, "errcode": isError, "errormessage": isError, "errmsg": isError,
+	"hasmore": never, "istruncated": never, "truncated": never, "code": never, "message": never,
+	"instances": never, "nexttoken": never, "totalcount": never,
+}
+
+func never(string) bool { return false }
+
+func isFalse(text string) bool { return text == "false" || text == "0" }
+
+func isErrorStatus(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 400
+}
+
+func isError(text string) bool {
+	return !meansSuccess(text) && !slices.Contains([]string{"", "null", "[]", "{}", "0", "false", "none"}, text)
+}
+
+// tellsOfFailure reports whether a member that no document of the API has says
+// that the call failed.
+func tellsOfFailure(key string, value jsontext.Value) bool {
+	fails := failsAs[strings.ToLower(key)]
+	return fails != nil && fails(strings.ToLower(strings.Trim(string(value), `"`)))
+}
+
+// meansSuccess reports whether a code or message says that nothing went wrong;
+// private clouds send such ones with good answers.
+func meansSuccess(s string) bool {
+	switch strings.ToLower(s) {
+	case "200", "ok", "success", "successful":
+		return true
+	}
+	return false
 }
 
 func first(m map[string]json.RawMessage, keys ...string) json.RawMessage {

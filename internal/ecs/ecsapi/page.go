@@ -270,13 +270,10 @@ var tagMembers = membersOf(
 func (r *pageReader) fail() { r.place = r.size + 1 }
 
 // space passes over white space.
-func (r *pageReader) space() { r.place = behindSpace(r.text, r.place) }
-
-func behindSpace(b []byte, i int) int {
-	for b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r' {
-		i++
+func (r *pageReader) space() {
+	for r.text[r.place] <= ' ' && strings.IndexByte(" \n\t\r", r.text[r.place]) >= 0 {
+		r.place++
 	}
-	return i
 }
 
 // begin enters an object or a list, whose opening byte it is given, and reports whether
@@ -328,51 +325,23 @@ func (r *pageReader) key() []byte {
 	return key
 }
 
-// skip passes over a value.
-func (r *pageReader) skip(deep int) { r.place = r.behind(r.place, deep) }
-
-// behind returns the index behind the value at i. Most bytes of an answer are in objects
-// and lists that nobody asks for: an escape in a key of one is out of the ordinary.
-func (r *pageReader) behind(i, deep int) int {
-	b, opening := r.text, r.text[i]
-	switch {
+// skip passes over a value, in which there may be so many lists and objects within each
+// other.
+func (r *pageReader) skip(deep int) {
+	switch opening := r.text[r.place]; {
 	case opening == '"':
-		if end := plainEnd(b, i+1); b[end] == '"' {
-			return end + 1
-		}
-		r.place = i
 		r.quoted()
-		return r.place
-	case opening != '{' && opening != '[' || deep == 0:
-		r.place = i
-		if opening <= '9' {
-			r.number()
-		} else if !r.literal("true") && !r.literal("false") && !r.literal("null") {
-			r.fail()
-		}
-		return r.place
-	}
-	if i = behindSpace(b, i+1); b[i] == opening+2 {
-		return i + 1
-	}
-	for {
-		if opening == '{' {
-			end := plainEnd(b, i+1)
-			colon := behindSpace(b, end+1)
-			if b[i] != '"' || b[end] != '"' || b[colon] != ':' {
-				return r.size + 1
+	case opening <= '9':
+		r.number()
+	case deep > 0 && (opening == '{' || opening == '['):
+		for more := r.begin(opening); more; more = r.next(opening) {
+			if opening == '{' {
+				r.key()
 			}
-			i = behindSpace(b, colon+1)
+			r.skip(deep - 1)
 		}
-		i = behindSpace(b, r.behind(i, deep-1))
-		switch b[i] {
-		case ',':
-			i = behindSpace(b, i+1)
-		case opening + 2:
-			return i + 1
-		default:
-			return r.size + 1
-		}
+	case !r.literal("true") && !r.literal("false") && !r.literal("null"):
+		r.fail()
 	}
 }
 
