@@ -33,8 +33,10 @@ func (l *listing) rows() int { return len(l.instances) + l.foreign + l.nameless 
 // reader does nearly all of them; what surprises it is read by unmarshal, which
 // takes every spelling that was ever seen and knows what is wrong with the rest.
 func decodeListing(body []byte, region string) (*listing, error) {
-	if l, ok := readPage(body, region); ok {
-		return l, nil
+	reader := pageReaders.Get().(*pageReader)
+	defer pageReaders.Put(reader)
+	if answer, ok := reader.page(body, region); ok {
+		return answer, nil
 	}
 	return decodeOddListing(body, region)
 }
@@ -44,9 +46,7 @@ type wireListing struct {
 	NextToken  *string
 	RequestID  string `json:"RequestId"`
 	TotalCount count
-	// What some interfaces say of a list that goes on.
-	HasMore, IsTruncated, Truncated rules.Tri
-	Instances                       maybe[struct{ Instance list[wireInstance] }]
+	Instances  maybe[struct{ Instance list[wireInstance] }]
 }
 
 // wireInstance is an instance, with what an answer spells otherwise.
@@ -68,9 +68,8 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	}
 	answer := &listing{
 		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: orNone(wire.TotalCount),
-		more: wire.HasMore == rules.Yes || wire.IsTruncated == rules.Yes || wire.Truncated == rules.Yes,
 	}
-	for key, value := range rest { // the same in other spellings, of which no document tells
+	for key, value := range rest { // other spellings and what some interfaces say, of which no document tells
 		switch strings.ToLower(key) {
 		case "instances", "nexttoken", "totalcount": // which of the two is true is not known
 			return nil, errors.New("the answer has instances, nextToken or totalCount under two names")

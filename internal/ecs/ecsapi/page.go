@@ -32,55 +32,46 @@ type pageReader struct {
 	size  int    // of the answer
 	place int    // of what is read next
 
-	region    string // that was asked for
-	instance  wireInstance
-	tags      []ecs.Tag             // every tag of the page
-	room      int                   // for tags, by those of the page before
-	texts     strings.Builder       // texts that hardly any two instances share, in one piece
-	words     [1 << wordBits]string // texts that many do, of the pages before, too, where wordPlace says
-	last      [64]known             // members of the last instance
-	lastTag   [20][2]known          // members of its tags
-	lastImage [4]known              // members of its ImageOptions
-	unlike    known                 // a member that no last one is like
+	region            string // that was asked for
+	instance          wireInstance
+	tags              []ecs.Tag             // every tag of the page
+	texts             strings.Builder       // every text of the page that was copied, in one piece
+	words             [1 << wordBits]string // texts that many instances share, of the pages before, too
+	last              [64]known             // members of the last instance
+	tagRoom, textRoom int                   // by those of the page before
+	spelt             int                   // bytes of the pages that words may be parts of
 }
 
 const (
-	padding     = 16
-	deepest     = 64  // lists and objects within each other; unmarshal takes more
-	wordBits    = 12  // 4,096 words are remembered from page to page
-	longestWord = 256 // bytes of each
+	padding   = 16
+	deepest   = 64 // lists and objects within each other; unmarshal takes more
+	wordBits  = 9
+	mostSpelt = 512 << 10 // bytes of pages that words may be parts of
 )
-
-// zeros is the padding.
-var zeros [padding]byte
 
 var pageReaders = sync.Pool{New: func() any { return new(pageReader) }}
 
-// readPage reads an answer; false means that something was out of the ordinary.
-func readPage(body []byte, region string) (*listing, bool) {
-	r := pageReaders.Get().(*pageReader)
-	defer pageReaders.Put(r)
-	return r.page(body, region)
-}
-
+// page reads an answer; false means that something was out of the ordinary.
 func (r *pageReader) page(body []byte, region string) (*listing, bool) {
 	answer := &listing{total: ecs.NoCount}
-	r.region, r.tags = region, make([]ecs.Tag, 0, r.room)
-	r.texts.Grow(len(body) / 32)
+	r.region, r.tags = region, make([]ecs.Tag, 0, r.tagRoom)
+	r.texts.Grow(r.textRoom)
 	ok := readWhole(r, body, answerMembers, answer)
+	if r.spelt += r.texts.Len(); r.spelt > mostSpelt {
+		r.spelt = 0
+		clear(r.words[:])
+	}
+	r.tagRoom, r.textRoom = len(r.tags)+len(r.tags)/8, r.texts.Len()+r.texts.Len()/8
 	r.texts.Reset()
-	r.room = len(r.tags) + len(r.tags)/8
 	r.tags, r.instance = nil, wireInstance{}
 	clear(r.last[:])
-	clear(r.lastTag[:])
-	clear(r.lastImage[:])
 	return answer, ok && answer.instances != nil
 }
 
 // readWhole reads an answer that is an object. What is behind body in its memory, up to
 // padding bytes, is written over.
 func readWhole[T any](r *pageReader, body []byte, m *members[T], into *T) bool {
-	r.text, r.size, r.place = append(body, zeros[:]...), len(body), 0
+	r.text, r.size, r.place = append(body, make([]byte, padding)...), len(body), 0
 	r.space()
 	m.read(r, into, nil)
 	r.space()
@@ -91,16 +82,12 @@ func readWhole[T any](r *pageReader, body []byte, m *members[T], into *T) bool {
 // members are those of an object that are read into a T.
 type members[T any] struct {
 	list   []member[T]
-	number map[string]int // in the list from 1 on, by the keys
-	// odd says whether a member that is not in the list is out of the ordinary;
-	// where it is nil none is.
-	odd func(key string) bool
+	number map[string]int        // in the list from 1 on, by the keys
+	odd    func(key string) bool // whether one that is not in the list is out of the ordinary; nil where none is
 }
 
-// member is read by one of two functions.
 type member[T any] struct {
 	key  string
-	word func(into *T) *string // where a text belongs that many objects share
 	read func(r *pageReader, into *T)
 }
 
@@ -112,74 +99,56 @@ func membersOf[T any](odd func(key string) bool, list ...member[T]) *members[T] 
 	return m
 }
 
-// read reads an object. last is what the last such object had in the same places, nil for
-// objects that are not much like each other: more than half of the members of an instance
-// are the same, byte by byte, as in the one before, and comparing them is much quicker than
-// reading them. Those in a row that are not in the list are compared as one from then on.
+// read reads an object. last is what the last such object had in the same places, of which
+// there are 2^n, nil for objects that are not much like each other. More than half of the members of an instance
+// are not in the list and the same, byte by byte, as in the one before: comparing them is
+// much quicker than reading them, and those in a row are compared as one from then on.
 func (m *members[T]) read(r *pageReader, into *T, last []known) {
 	var seen uint32
 	var run *known // the first of the members right before that are not in the list and are the same
+	if last == nil {
+		last = make([]known, 1)
+	}
 	for place, more := 0, r.begin('{'); more; place, more = place+1, r.next('{') {
-		var had *known
-		if place < len(last) {
-			had = &last[place]
-		} else {
-			r.unlike = known{}
-			had = &r.unlike
-		}
-		from := r.place
-		same := r.has(had.from, had.end) && (r.text[r.place] == ',' || r.text[r.place] == '}')
-		if !same {
-			if r.place = from; !r.has(had.from, had.value) {
-				key := r.key()
-				*had = known{member: m.number[string(key)]}
-				if had.member == 0 && m.odd != nil && m.odd(string(key)) {
-					r.fail()
-				}
-			}
-			had.from, had.value, had.end = from, r.place, from
-		}
-		if had.member == 0 {
-			switch {
-			case !same:
-				run = nil
-				r.skip(deepest)
-				had.end, had.more = r.place, 0
-			case run == nil:
+		had, from := &last[place&(len(last)-1)], r.place
+		if r.has(had.from, had.end) && (r.text[r.place] == ',' || r.text[r.place] == '}') {
+			if run == nil {
 				run = had
-				had.from, had.value, had.end = from, from+had.value-had.from, r.place
-				place += had.more
-			default:
-				place += had.more
+				run.from, run.value, run.end = from, from+had.value-had.from, r.place
+			} else {
 				run.end, run.more = r.place, run.more+1+had.more
 			}
+			place += had.more
 			continue
 		}
 		run = nil
+		if r.place = from; !r.has(had.from, had.value) {
+			key := r.key()
+			*had = known{member: m.number[string(key)]}
+			if had.member == 0 && m.odd != nil && m.odd(string(key)) {
+				r.fail()
+			}
+		}
+		had.from, had.value, had.end = from, r.place, from
+		if had.member == 0 {
+			r.place = r.behind(r.place, deepest)
+			had.end, had.more = r.place, 0
+			continue
+		}
 		if seen&(1<<had.member) != 0 {
 			r.fail()
 		}
 		seen |= 1 << had.member
-		member := &m.list[had.member-1]
-		if member.read != nil {
-			member.read(r, into)
-			continue
-		}
-		if !same {
-			had.word = r.word()
-			had.end = r.place
-		}
-		*member.word(into) = had.word
+		m.list[had.member-1].read(r, into)
 	}
 }
 
 // known is where a member stands that was read before.
 type known struct {
-	member      int    // its number in the list from 1 on, or 0
-	from, value int    // where its key and its value begin
-	end         int    // where its value ends, if it is a word or not in the list; or from
-	more        int    // members behind it, up to end, that are not in the list either
-	word        string // its value
+	member      int // its number in the list from 1 on, or 0
+	from, value int // where its key and its value begin
+	end         int // where its value ends, if it is not in the list; or from
+	more        int // members behind it, up to end, that are not in the list either
 }
 
 // has passes over a part of the answer if it stands here again.
@@ -228,20 +197,20 @@ var instanceMembers = membersOf(nil,
 	member[wireInstance]{key: "InstanceName", read: func(r *pageReader, m *wireInstance) { m.Name = r.own() }},
 	member[wireInstance]{key: "CreationTime", read: func(r *pageReader, m *wireInstance) { m.CreationTime = r.own() }},
 	member[wireInstance]{key: "StartTime", read: func(r *pageReader, m *wireInstance) { m.StartTime = r.own() }},
-	member[wireInstance]{key: "RegionId", word: func(m *wireInstance) *string { return &m.Region }},
-	member[wireInstance]{key: "ZoneId", word: func(m *wireInstance) *string { return &m.Zone }},
-	member[wireInstance]{key: "InstanceType", word: func(m *wireInstance) *string { return &m.Type }},
-	member[wireInstance]{key: "InstanceTypeFamily", word: func(m *wireInstance) *string { return &m.Family }},
-	member[wireInstance]{key: "ImageId", word: func(m *wireInstance) *string { return &m.ImageID }},
-	member[wireInstance]{key: "OSName", word: func(m *wireInstance) *string { return &m.OSName }},
-	member[wireInstance]{key: "OSNameEn", word: func(m *wireInstance) *string { return &m.OSNameEn }},
-	member[wireInstance]{key: "OSType", word: func(m *wireInstance) *string { return &m.OSType }},
-	member[wireInstance]{key: "Status", word: func(m *wireInstance) *string { return &m.Status }},
-	member[wireInstance]{key: "InstanceNetworkType", word: func(m *wireInstance) *string { return &m.NetworkType }},
+	member[wireInstance]{key: "RegionId", read: func(r *pageReader, m *wireInstance) { m.Region = r.word() }},
+	member[wireInstance]{key: "ZoneId", read: func(r *pageReader, m *wireInstance) { m.Zone = r.word() }},
+	member[wireInstance]{key: "InstanceType", read: func(r *pageReader, m *wireInstance) { m.Type = r.word() }},
+	member[wireInstance]{key: "InstanceTypeFamily", read: func(r *pageReader, m *wireInstance) { m.Family = r.word() }},
+	member[wireInstance]{key: "ImageId", read: func(r *pageReader, m *wireInstance) { m.ImageID = r.word() }},
+	member[wireInstance]{key: "OSName", read: func(r *pageReader, m *wireInstance) { m.OSName = r.word() }},
+	member[wireInstance]{key: "OSNameEn", read: func(r *pageReader, m *wireInstance) { m.OSNameEn = r.word() }},
+	member[wireInstance]{key: "OSType", read: func(r *pageReader, m *wireInstance) { m.OSType = r.word() }},
+	member[wireInstance]{key: "Status", read: func(r *pageReader, m *wireInstance) { m.Status = r.word() }},
+	member[wireInstance]{key: "InstanceNetworkType", read: func(r *pageReader, m *wireInstance) { m.NetworkType = r.word() }},
 	member[wireInstance]{key: "Cpu", read: func(r *pageReader, m *wireInstance) { m.CPU = r.whole() }},
 	member[wireInstance]{key: "Memory", read: func(r *pageReader, m *wireInstance) { m.MemoryMiB = r.whole() }},
 	member[wireInstance]{key: "IoOptimized", read: func(r *pageReader, m *wireInstance) { m.IoOptimized = r.boolean() }},
-	member[wireInstance]{key: "ImageOptions", read: func(r *pageReader, m *wireInstance) { imageOptionMembers.read(r, m, r.lastImage[:]) }},
+	member[wireInstance]{key: "ImageOptions", read: func(r *pageReader, m *wireInstance) { imageOptionMembers.read(r, m, nil) }},
 	member[wireInstance]{key: "Tags", read: func(r *pageReader, m *wireInstance) { tagsMembers.read(r, m, nil) }},
 )
 
@@ -250,10 +219,13 @@ var imageOptionMembers = membersOf(nil, member[wireInstance]{key: "CurrentOSNVMe
 var tagsMembers = membersOf(anyKey, member[wireInstance]{key: "Tag", read: func(r *pageReader, m *wireInstance) {
 	first := len(r.tags)
 	for more := r.begin('['); more; more = r.next('[') {
-		last := &r.lastTag[(len(r.tags)-first)%len(r.lastTag)]
 		r.tags = append(r.tags, ecs.Tag{})
 		tag := &r.tags[len(r.tags)-1]
-		if tagMembers.read(r, tag, last[:]); *tag == (ecs.Tag{}) {
+		if r.plainTag(tag) {
+			continue
+		}
+		*tag = ecs.Tag{}
+		if tagMembers.read(r, tag, nil); *tag == (ecs.Tag{}) {
 			r.fail()
 		}
 	}
@@ -262,18 +234,35 @@ var tagsMembers = membersOf(anyKey, member[wireInstance]{key: "Tag", read: func(
 
 var tagMembers = membersOf(
 	func(key string) bool { return key == "Key" || key == "Value" }, // an older spelling
-	member[ecs.Tag]{key: "TagKey", word: func(t *ecs.Tag) *string { return &t.Key }},
-	member[ecs.Tag]{key: "TagValue", word: func(t *ecs.Tag) *string { return &t.Value }},
+	member[ecs.Tag]{key: "TagKey", read: func(r *pageReader, t *ecs.Tag) { t.Key = r.word() }},
+	member[ecs.Tag]{key: "TagValue", read: func(r *pageReader, t *ecs.Tag) { t.Value = r.word() }},
 )
+
+// plainTag reads a tag as the API writes it; false is any other.
+func (r *pageReader) plainTag(tag *ecs.Tag) bool {
+	from := r.place
+	if r.literal(`{"TagKey":`) {
+		if tag.Key = r.word(); r.literal(`,"TagValue":`) {
+			if tag.Value = r.word(); r.literal("}") && *tag != (ecs.Tag{}) {
+				return true
+			}
+		}
+	}
+	r.place = from
+	return false
+}
 
 // fail says that something is out of the ordinary.
 func (r *pageReader) fail() { r.place = r.size + 1 }
 
 // space passes over white space.
-func (r *pageReader) space() {
-	for r.text[r.place] <= ' ' && strings.IndexByte(" \n\t\r", r.text[r.place]) >= 0 {
-		r.place++
+func (r *pageReader) space() { r.place = behindSpace(r.text, r.place) }
+
+func behindSpace(b []byte, i int) int {
+	for b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
 	}
+	return i
 }
 
 // begin enters an object or a list, whose opening byte it is given, and reports whether
@@ -325,23 +314,48 @@ func (r *pageReader) key() []byte {
 	return key
 }
 
-// skip passes over a value, in which there may be so many lists and objects within each
-// other.
-func (r *pageReader) skip(deep int) {
-	switch opening := r.text[r.place]; {
+// behind returns the index behind the value at i. Most bytes of an answer are in objects
+// and lists that nobody asks for: an escape in a key of one is out of the ordinary.
+func (r *pageReader) behind(i, deep int) int {
+	b, opening := r.text, r.text[i]
+	switch {
 	case opening == '"':
-		r.quoted()
-	case opening <= '9':
-		r.number()
-	case deep > 0 && (opening == '{' || opening == '['):
-		for more := r.begin(opening); more; more = r.next(opening) {
-			if opening == '{' {
-				r.key()
-			}
-			r.skip(deep - 1)
+		if end := plainEnd(b, i+1); b[end] == '"' {
+			return end + 1
 		}
-	case !r.literal("true") && !r.literal("false") && !r.literal("null"):
-		r.fail()
+		r.place = i
+		r.quoted()
+		return r.place
+	case opening != '{' && opening != '[' || deep == 0:
+		r.place = i
+		if opening <= '9' {
+			r.number()
+		} else if !r.literal("true") && !r.literal("false") && !r.literal("null") {
+			r.fail()
+		}
+		return r.place
+	}
+	if i = behindSpace(b, i+1); b[i] == opening+2 {
+		return i + 1
+	}
+	for {
+		if opening == '{' {
+			end := plainEnd(b, i+1)
+			colon := behindSpace(b, end+1)
+			if b[i] != '"' || b[end] != '"' || b[colon] != ':' {
+				return r.size + 1
+			}
+			i = behindSpace(b, colon+1)
+		}
+		i = behindSpace(b, r.behind(i, deep-1))
+		switch b[i] {
+		case ',':
+			i = behindSpace(b, i+1)
+		case opening + 2:
+			return i + 1
+		default:
+			return r.size + 1
+		}
 	}
 }
 
@@ -398,12 +412,14 @@ func plainEnd(b []byte, i int) int {
 	return len(b) - 1
 }
 
-// own reads a string that hardly any two instances share, or null. The memory of the
-// answer is used again: it is copied.
-func (r *pageReader) own() string {
-	text := r.unchecked()
+// own reads a string that hardly any two instances share, or null.
+func (r *pageReader) own() string { return r.copied(r.unchecked()) }
+
+// copied copies a text behind those of the page: the memory of the answer is used again.
+func (r *pageReader) copied(text []byte) string {
 	if !utf8.Valid(text) {
 		r.fail()
+		return ""
 	}
 	at := r.texts.Len()
 	r.texts.Write(text)
@@ -412,30 +428,16 @@ func (r *pageReader) own() string {
 
 // word reads a string that is likely to be in the page, or in the next ones, more than
 // once: it is copied only where it is new. Equal strings that lie in one place are also
-// what makes writing the page cheap.
+// what makes writing the page cheap. A word is remembered by its last eight bytes, at which
+// words differ most, in the place of another one that was there.
 func (r *pageReader) word() string {
 	text := r.unchecked()
-	word := &r.words[wordPlace(text)]
-	if *word == string(text) {
-		return *word
+	tail := binary.LittleEndian.Uint64(r.text[r.place-len(`12345678"`):]) >> (64 - 8*min(8, len(text)))
+	word := &r.words[(tail+uint64(len(text)))*0xD6E8FEB86659FD93>>(64-wordBits)]
+	if *word != string(text) {
+		*word = r.copied(text)
 	}
-	if !utf8.Valid(text) {
-		r.fail()
-		return ""
-	}
-	if len(text) > longestWord {
-		return string(text)
-	}
-	*word = string(text)
 	return *word
-}
-
-// wordPlace is where a word is remembered, in the place of another one that was there:
-// words differ most at their ends.
-func wordPlace(text []byte) uint64 {
-	var end [8]byte
-	copy(end[:], text[max(0, len(text)-8):])
-	return (binary.LittleEndian.Uint64(end[:]) + uint64(len(text))) * 0xD6E8FEB86659FD93 >> (64 - wordBits)
 }
 
 // unchecked reads a string whose UTF-8 its caller checks, or null.

@@ -293,6 +293,13 @@ func TestRandomPagesAreReadAlike(t *testing.T) {
 	}
 }
 
+// readPage reads a page with a reader that read others before.
+func readPage(body []byte, region string) (*listing, bool) {
+	reader := pageReaders.Get().(*pageReader)
+	defer pageReaders.Put(reader)
+	return reader.page(body, region)
+}
+
 // readAlike fails unless the page reader, where it reads an answer at all,
 // reads what unmarshal does. It reports whether it did. Of members that nobody
 // asks for it takes one that comes twice, which unmarshal refuses.

@@ -92,7 +92,7 @@ var offerMembers = membersOf(anyKey,
 			}
 		}
 		r.place = from
-		r.skip(deepest)
+		r.place = r.behind(r.place, deepest)
 		o.InstanceTypes = r.text[from:r.place]
 	}},
 )
