@@ -432,7 +432,8 @@ func (r *pageReader) copied(text []byte) string {
 // words differ most, in the place of another one that was there.
 func (r *pageReader) word() string {
 	text := r.unchecked()
-	tail := binary.LittleEndian.Uint64(r.text[r.place-len(`12345678"`):]) >> (64 - 8*min(8, len(text)))
+	// They stand before the quote at its end; what is before a shorter one is shifted out.
+	tail := binary.LittleEndian.Uint64(r.text[r.place-9:]) >> (64 - 8*min(8, len(text)))
 	word := &r.words[(tail+uint64(len(text)))*0xD6E8FEB86659FD93>>(64-wordBits)]
 	if *word != string(text) {
 		*word = r.copied(text)
