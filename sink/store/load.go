@@ -137,6 +137,8 @@ func storedHardware(v []byte) (rules.Hardware, error) {
 	return hardware, nil
 }
 
+// loadClasses reads the classes, whose numbers rows and profiles hold: one that is missing
+// between others, or there twice, means that the file is damaged.
 func (db *DB) loadClasses(tx *bbolt.Tx) error {
 	for key, v := range scan(tx.Bucket(bucketClasses), nil) {
 		class, err := format.ReadClass(v)

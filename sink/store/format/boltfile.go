@@ -164,6 +164,8 @@ type keysInOrder struct {
 	last        []byte
 }
 
+// next takes the next key of the page, which must lie behind the one before and within
+// what the page above says of this one.
 func (k *keysInOrder) next(key []byte) error {
 	switch {
 	case k.last == nil && bytes.Compare(key, k.least) < 0, k.last != nil && bytes.Compare(key, k.last) <= 0, k.most != nil && bytes.Compare(key, k.most) >= 0:
