@@ -111,7 +111,6 @@ type pairCount struct {
 func (c *alikeCount) judge(tx *bbolt.Tx) error {
 	facts := c.v.snap.tables.profs.readers.Load().reader()
 	var systems byNumber[*rules.System] // by the numbers of software
-	var hosts byNumber[*rules.Host]     // by those of hardware
 	pairs := map[uint64]*pairCount{}
 	for id, instances := range c.profiles {
 		if instances == 0 {
@@ -121,7 +120,7 @@ func (c *alikeCount) judge(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		system, host := systems.at(profile.Software), hosts.at(profile.Hardware)
+		system := systems.at(profile.Software)
 		if system == nil {
 			software, err := facts.softwareOf(tx, uint32(id))
 			if err != nil {
@@ -130,10 +129,7 @@ func (c *alikeCount) judge(tx *bbolt.Tx) error {
 			system = c.v.j.System(software)
 			systems.put(profile.Software, system)
 		}
-		if host == nil {
-			host = c.v.j.Host(facts.hardware[profile.Hardware])
-			hosts.put(profile.Hardware, host)
-		}
+		host := c.v.j.Host(facts.hardware[profile.Hardware])
 		pair := c.v.j.Pair(system, host)
 		count := pairs[pair]
 		if count == nil {

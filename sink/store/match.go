@@ -32,7 +32,7 @@ type matcher struct {
 	other   map[outcome.Class]*fit // the same by what a class is
 }
 
-// byNumber has a value for each profile, software or hardware that is known: they are numbered
+// byNumber has a value for each profile or software that is known: they are numbered
 // from 0. A large fleet has millions, of which a map would take several times as
 // much.
 type byNumber[T any] []T

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"hash/maphash"
 	"testing"
 
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store/format"
 )
 
@@ -27,5 +29,23 @@ func TestPairsWithOneHalfInCommonAreTwoProfiles(t *testing.T) {
 	}
 	if len(numbers) != each*each || len(p.list) != each*each {
 		t.Errorf("%d numbers and %d profiles, want %d of each", len(numbers), len(p.list), each*each)
+	}
+}
+
+// A row of a damaged file may name a profile that was never there, or that was dropped.
+// Whoever looks for it is told so, and of no other machine.
+func TestAProfileThatIsMissingIsSaidToBe(t *testing.T) {
+	table := profileTable{
+		list:     []format.Profile{{Hardware: 1}, {Class: format.NoClass}},
+		hardware: []rules.Hardware{{InstanceType: "ecs.g5.large"}, {InstanceType: "ecs.g6.large"}},
+	}
+	for number, want := range []string{"ecs.g6.large", "", ""} {
+		profile, err := table.profile(uint32(number))
+		if (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrCorrupt) || err == nil && profile != &table.list[number] {
+			t.Errorf("profile %d: %v, %v", number, profile, err)
+		}
+		if got, typeErr := table.instanceType(uint32(number)); got != want || (typeErr == nil) != (err == nil) {
+			t.Errorf("profile %d is on %q, %v; want %q, %v", number, got, typeErr, want, err)
+		}
 	}
 }
