@@ -17,7 +17,7 @@ func decode(text string) string {
 		text = strings.TrimLeft(text, " \t\r\n")
 		text = text[:min(len(text), maxInput)]
 	}
-	if !ascii(text) && strings.ContainsAny(text, `%&\％＆＼`) {
+	if !ascii(text) {
 		text = strings.Map(halfWidth, text)
 	}
 	for range 4 {

@@ -120,6 +120,26 @@ func TestTwoSystemsInOneString(t *testing.T) {
 	}
 }
 
+// A number is a version where nothing speaks against it: not behind the name of another
+// system, not with a size glued to it, and not because it ends like one.
+func TestNumbersThatAreNoVersionOfTheNameBefore(t *testing.T) {
+	for _, c := range []struct {
+		in, family, version string
+		listed              bool
+	}{
+		{"windows openanolis 11", "windows-server", "", false},
+		{"windows 8164", "windows-server", "", false},
+		{"Debian 5u8/7GB", "debian", "5.0.8", false}, // 7 may be a size: it is no second version of a list
+		{"Debian 5u8/7", "debian", "5.0.8", true},
+		{"debian 102019010120190101201901", "debian", "10", false}, // two dates and a month behind it
+	} {
+		guess := distro.Identify(c.in)
+		if guess.Family != c.family || guess.Version != c.version || guess.Listed != c.listed {
+			t.Errorf("%q: %+v, want %s %q, listed %v", c.in, guess, c.family, c.version, c.listed)
+		}
+	}
+}
+
 func TestIdentifyKernel(t *testing.T) {
 	for _, c := range []struct {
 		in   string
