@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/event"
@@ -92,33 +93,33 @@ func (u *unanswered) Claim(ctx context.Context, key, id string) (string, error) 
 // Nobody is given the id of a scan that may have ended long ago, whose report would
 // pass for what there is now, and no tick is given up because a sink was busy.
 func TestAScanThatMayHaveEndedIsNotJoined(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		after int
 		tick  producer.Tick
 		want  string
 	}{{2, producer.TickStarted, ""}, {1 << 30, producer.TickJoined, "503"}} {
-		o := producer.DefaultRequestOptions()
-		o.ClaimWait = time.Second
-		ticks := []producer.Tick{}
-		o.Ticked = func(_ string, tick producer.Tick) { ticks = append(ticks, tick) }
-		again := func() (*producer.Requests, *journal) {
-			j := &journal{}
-			return producer.NewRequests(o, accounts(&cloud{regions: []string{"a"}}, "1"), j, &unanswered{claims{held: map[string]string{}}, c.after}, "test"), j
-		}
-		d, _ := again()
-		if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan}, "daily", time.Unix(100, 0)); err != nil || !slices.Equal(ticks, []producer.Tick{c.tick}) {
-			t.Errorf("tick: %v, %v, want %s", ticks, err, c.tick)
-		}
-		d, j := again()
-		reply, err := d.Scan(t.Context(), nil)
-		var refused *producer.RequestError
-		switch {
-		case c.want == "" && (err != nil || reply.ScanID == "s-before" || len(j.msgs) != 1):
-			t.Errorf("once a sink answers: %+v, %v, %d requests stored", reply, err, len(j.msgs))
-		case c.want != "" && (!errors.As(err, &refused) || refused.Code != c.want || len(j.msgs) != 0):
-			t.Errorf("while none does: %+v, %v, %d requests stored", reply, err, len(j.msgs))
-		}
+		synctest.Test(t, func(t *testing.T) {
+			o := producer.DefaultRequestOptions()
+			ticks := []producer.Tick{}
+			o.Ticked = func(_ string, tick producer.Tick) { ticks = append(ticks, tick) }
+			again := func() (*producer.Requests, *journal) {
+				j := &journal{}
+				return producer.NewRequests(o, accounts(&cloud{regions: []string{"a"}}, "1"), j, &unanswered{claims{held: map[string]string{}}, c.after}, "test"), j
+			}
+			d, _ := again()
+			if err := d.HandleTick(t.Context(), &event.ScanRequested{Kind: event.KindScan}, "daily", time.Unix(100, 0)); err != nil || !slices.Equal(ticks, []producer.Tick{c.tick}) {
+				t.Errorf("tick: %v, %v, want %s", ticks, err, c.tick)
+			}
+			d, j := again()
+			reply, err := d.Scan(t.Context(), nil)
+			var refused *producer.RequestError
+			switch {
+			case c.want == "" && (err != nil || reply.ScanID == "s-before" || len(j.msgs) != 1):
+				t.Errorf("once a sink answers: %+v, %v, %d requests stored", reply, err, len(j.msgs))
+			case c.want != "" && (!errors.As(err, &refused) || refused.Code != c.want || len(j.msgs) != 0):
+				t.Errorf("while none does: %+v, %v, %d requests stored", reply, err, len(j.msgs))
+			}
+		})
 	}
 }
 
