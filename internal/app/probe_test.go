@@ -58,12 +58,20 @@ func TestMachinesAreAskedWhereARescanEndedLast(t *testing.T) {
 	}
 	first.Close()
 
-	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
+	o.Probe, o.ProbeScans, o.Prober = true, true, impatient()
 	second := serve(t, o)
 	within(t, "the machines of the scan were asked", func() bool {
 		state := probeState(t, second)
 		return state.EndedAt != nil && state.ScanID == scan.ID && state.Answered > 0
 	})
+}
+
+// impatient are the options in use, though answers are looked for at once: the
+// simulator's machines have them ready.
+func impatient() prober.Options {
+	o := prober.DefaultOptions()
+	o.PollFirst, o.PollLast = 10*time.Millisecond, 100*time.Millisecond
+	return o
 }
 
 // afterARun is what a service that asks machines, those that a filter lets through,
@@ -72,7 +80,7 @@ func afterARun(t *testing.T, chosen filter.Values) (state record.ProbeState) {
 	t.Helper()
 	o := options(t)
 	o.HTTP.Listen = "127.0.0.1:0"
-	o.Probe, o.ProbeScans, o.Prober = true, true, prober.DefaultOptions()
+	o.Probe, o.ProbeScans, o.Prober = true, true, impatient()
 	var err error
 	if o.ProbeFilter, err = filter.Parse(chosen); err != nil {
 		t.Fatal(err)

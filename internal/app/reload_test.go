@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/shenscan/shenscan/internal/app"
 	"github.com/shenscan/shenscan/internal/bus"
@@ -43,15 +43,24 @@ func (c *configured) change(f func(s *app.Settings)) {
 
 // reconfigurable runs a process on a fleet of three accounts, which has scanned
 // once.
-func reconfigurable(t *testing.T, faults ...ecssim.Fault) *configured {
+func reconfigurable(t *testing.T) *configured { return reconfigurableBehind(t, nil) }
+
+// reconfigurableBehind is the same where every call of the cloud goes through front,
+// unless it is nil.
+func reconfigurableBehind(t *testing.T, front func(cloud http.Handler) http.Handler) *configured {
 	t.Helper()
-	sim, err := ecssim.Start(ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5, Faults: faults})
+	sim, err := ecssim.Start(ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sim.Close() })
 	o := options(t)
 	o.Cloud.Endpoint = sim.URL
+	if front != nil {
+		door := httptest.NewServer(front(sim.Simulator))
+		t.Cleanup(door.Close)
+		o.Cloud.Endpoint = door.URL
+	}
 	for _, a := range sim.Accounts()[1:] {
 		o.Cloud.Accounts = append(o.Cloud.Accounts, ecsapi.Account{RoleARN: "acs:ram::" + a.ID + ":role/shenscan"})
 	}
@@ -285,17 +294,25 @@ func TestReloadsAreTakenOneAfterTheOther(t *testing.T) {
 }
 
 // An account that leaves the configuration in the middle of a scan is read to
-// its end by that scan, and is not in the next.
-// No other test runs beside it: the reload has to be over within the seconds that
-// the account's calls take.
+// its end by that scan, and is not in the next. No instance is listed before the
+// account has left.
 func TestAScanEndsWithTheAccountsThatItBeganWith(t *testing.T) {
-	sim, err := ecssim.Start(ecssim.Options{Instances: 90, Regions: 2, Accounts: 3, Seed: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaving := sim.Accounts()[1].ID
-	_ = sim.Close()
-	c := reconfigurable(t, ecssim.Fault{Kind: ecssim.FaultSlow, Account: leaving, Action: "DescribeInstances", Delay: ecssim.Duration(time.Second)})
+	t.Parallel()
+	left := make(chan struct{})
+	leave := sync.OnceFunc(func() { close(left) })
+	t.Cleanup(leave)
+	c := reconfigurableBehind(t, func(cloud http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("x-acs-action") == "DescribeInstances" {
+				select {
+				case <-left:
+				case <-r.Context().Done():
+				}
+			}
+			cloud.ServeHTTP(w, r)
+		})
+	})
+	leaving := c.sim.Accounts()[1].ID
 	within(t, "the scan is planned", func() bool {
 		s := c.scans()
 		return len(s) > 0 && len(s[0].Scopes) > 0
@@ -307,6 +324,7 @@ func TestAScanEndsWithTheAccountsThatItBeganWith(t *testing.T) {
 	if c.ended(1)() {
 		t.Fatal("the scan ended before the account left: the test shows nothing")
 	}
+	leave()
 	within(t, "the scan ends", c.ended(1))
 	listed := 0
 	for _, s := range c.scans() {
