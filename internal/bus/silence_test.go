@@ -343,6 +343,8 @@ func TestAnEmptiedServerIsFilledAgain(t *testing.T) {
 	eventually(t, "the first result", func() bool { return f.has("before") })
 
 	e.stop()
+	// What is on its way to a server that ends is waited for ten seconds.
+	eventually(t, "the server is missed", func() bool { return !b.Connected() })
 	e.start("second")
 	say(t, b, "after")
 	eventually(t, "a result on the new server", func() bool { return f.has("after") })
