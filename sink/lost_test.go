@@ -34,7 +34,7 @@ func TestAScanWhoseJobsWereLostEndsAndIsAskedForAgain(t *testing.T) {
 	db, b := running(t)
 	var aborted atomic.Int32
 	s := sink.New(db, b, sink.Options{
-		Name: "x", ScanIdle: time.Hour, LostAfter: 2 * time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Name: "x", ScanIdle: time.Hour, LostAfter: time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		OnAborted: func(why sink.Aborted) {
 			if why == sink.AbortedWork {
 				aborted.Add(1)
