@@ -1,8 +1,11 @@
 package ecssim
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // describeRegions answers DescribeRegions; every region's endpoint is the
@@ -45,12 +48,12 @@ func (s *Simulator) describeInstanceTypes(call *call, _ *scope) (object, *apiErr
 			return nil, err
 		}
 	}
-	var rows []object
+	var rows []json.RawMessage
 	types := s.fleet.data.types
 	for ; at < len(types) && len(rows) < min(limit, 100); at++ {
 		offered := types[at]
 		if (len(want) == 0 || slices.Contains(want, offered.id)) && (family == "" || family == offered.family) && (arch == "" || arch == offered.arch) {
-			rows = append(rows, offered.body())
+			rows = append(rows, typeRows()[offered.id])
 		}
 	}
 	next := ""
@@ -59,6 +62,21 @@ func (s *Simulator) describeInstanceTypes(call *call, _ *scope) (object, *apiErr
 	}
 	return object{"InstanceTypes": list("InstanceType", rows), "NextToken": next}, nil
 }
+
+// typeRows are the types of types.tsv as DescribeInstanceTypes shows them, by id.
+// Every scan asks for all of them: encoded anew for each scan, they took half of a
+// simulator's time where fleets are small.
+var typeRows = sync.OnceValue(func() map[string]json.RawMessage {
+	loaded, err := loadData()
+	if err != nil { // no simulator was made of it
+		panic(fmt.Sprintf("ecssim: the catalogue of types: %v", err))
+	}
+	rows := make(map[string]json.RawMessage, len(loaded.types))
+	for _, t := range loaded.types {
+		rows[t.id] = appendMarshalled(nil, t.body())
+	}
+	return rows
+})
 
 // body is the type as DescribeInstanceTypes shows it: what nobody asks
 // for is the same for every type.
