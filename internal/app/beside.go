@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/files"
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -206,7 +207,12 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 	if path == "" {
 		path, dir = StoreFile(at.Dir), at.Dir
 	}
-	db, err := openStoreFile(ctx, path, classifier)
+	if at.File == "" {
+		if held := beside(ctx, at.Dir, classifier); held != nil {
+			return held, nil
+		}
+	}
+	db, err := openStoreFile(ctx, path, classifier, 0)
 	if err == nil {
 		return &Held{DB: db, Dir: dir}, nil
 	}
@@ -218,6 +224,29 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 		return nil, errors.Join(err, doorErr)
 	}
 	return copyFrom(ctx, door, at.Dir, classifier)
+}
+
+// beside opens the store of a process that says how to ask it: such a process
+// holds the store for as long as it runs, so that waiting for it to let go would
+// make every command slower and no command right. It is nil where there is none,
+// and where it gives no copy: it may be about to end.
+func beside(ctx context.Context, dir string, classifier *rules.Classifier) *Held {
+	door, err := readDoor(dir)
+	if err != nil {
+		return nil
+	}
+	db, err := openStoreFile(ctx, StoreFile(dir), classifier, time.Nanosecond)
+	if err == nil { // it was killed
+		return &Held{DB: db, Dir: dir}
+	}
+	if !errors.Is(err, store.ErrLocked) {
+		return nil
+	}
+	held, err := copyFrom(ctx, door, dir, classifier)
+	if err != nil {
+		return nil
+	}
+	return held
 }
 
 // readDoor reads how to ask the process that holds the store in dir.

@@ -59,7 +59,7 @@ func copyFrom(ctx context.Context, door *door, types string, classifier *rules.C
 		}
 		types = temp
 	}
-	db, err := openStoreFile(ctx, StoreFile(temp), classifier)
+	db, err := openStoreFile(ctx, StoreFile(temp), classifier, 0)
 	if err != nil {
 		return nil, fmt.Errorf("copy of the store of %s: %w", door.shown(), err)
 	}

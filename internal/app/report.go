@@ -23,9 +23,10 @@ import (
 // ErrNoStore is returned where nothing was ever scanned.
 var ErrNoStore = errors.New("nothing was scanned yet")
 
-// openStoreFile opens an existing store to read it, and nothing else.
-func openStoreFile(ctx context.Context, path string, c *rules.Classifier) (*store.DB, error) {
-	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c, ReadOnly: true})
+// openStoreFile opens an existing store to read it, and nothing else. wait is how
+// long another process may take to let go of it, 0 as long as usual.
+func openStoreFile(ctx context.Context, path string, c *rules.Classifier, wait time.Duration) (*store.DB, error) {
+	db, err := store.Open(ctx, store.Options{Path: path, Classifier: c, ReadOnly: true, LockWait: wait})
 	return db, noStore(filepath.Dir(path), err)
 }
 
