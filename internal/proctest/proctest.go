@@ -25,7 +25,7 @@ import (
 
 // sideBySide is how many tests of a package run at once where they wait more than
 // they compute.
-const sideBySide = 8
+const sideBySide = 12
 
 // Waits is called by the TestMain of a package whose tests wait for processes and
 // servers more than they compute: as many of them run side by side as do not get
