@@ -251,6 +251,7 @@ func TestProgressAddsUp(t *testing.T) {
 // and classes there are: of more than 65,536 owners with a class the last were counted
 // apart, so that what one of them had open was too little.
 func TestAnOwnerOfManyClassesIsCountedWhole(t *testing.T) {
+	t.Parallel()
 	j := newJudge("a", oldOnes)
 	db := openFor(t, filepath.Join(t.TempDir(), "store.db"), j, "team")
 	s := newStream()
@@ -334,6 +335,7 @@ func TestAnOwnerWithAnotherNameIsHandedOver(t *testing.T) {
 // TestOldPointsAreThinnedOut keeps one point a day of what is long ago, and what
 // moved on that day with it.
 func TestOldPointsAreThinnedOut(t *testing.T) {
+	t.Parallel()
 	db := openFor(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes), "team")
 	s := newStream()
 	system := []string{"centos 5.8", "debian 12"}

@@ -11,6 +11,7 @@ import (
 // is, few of the changes are in memory at a time, and each is an event, in the
 // order in which it happened.
 func TestACatchUpHoldsFewChanges(t *testing.T) {
+	t.Parallel()
 	const perPage, pages = 400, 8
 	fleet := func(scan string, seconds int64, os string) (out []event.Message) {
 		for p := range pages {

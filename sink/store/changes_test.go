@@ -159,6 +159,7 @@ func TestChangesOfAScanAddUpToItsCounts(t *testing.T) {
 }
 
 func TestChangesSinceReadsAHistoryOfManyChunksOnce(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	s := newStream()
 	s.now = 1000

@@ -178,6 +178,7 @@ func TestNotAStore(t *testing.T) {
 }
 
 func TestAnotherFormatIsRefused(t *testing.T) {
+	t.Parallel()
 	for format, want := range map[int]error{99: store.ErrNewer, 3: store.ErrFormat, 2: store.ErrFormat, 1: store.ErrFormat} {
 		path := filled(t)
 		db := open(t, path, newJudge("a", oldOnes))
@@ -278,6 +279,7 @@ func TestBackupAndCompact(t *testing.T) {
 // TestUnusedProfilesAreForgotten gives every instance an image of its own,
 // again and again.
 func TestUnusedProfilesAreForgotten(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
 	j := newJudge("a", oldOnes)
 	s := newStream()

@@ -36,6 +36,7 @@ func onlyFile(t *testing.T, path string) {
 
 // TestWhatIsDamagedIsNotCopied damages a value that opening does not read.
 func TestWhatIsDamagedIsNotCopied(t *testing.T) {
+	t.Parallel()
 	path := filled(t)
 	b := mustRead(t, path)
 	at := bytes.Index(b, []byte(`"cause":"`))
@@ -111,6 +112,7 @@ func TestACopyOutlivesTheLossOfAHead(t *testing.T) {
 }
 
 func TestCompactInPlace(t *testing.T) {
+	t.Parallel()
 	path := filled(t)
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)

@@ -59,6 +59,7 @@ func TestOpeningAStoreWritesNothing(t *testing.T) {
 // combinations with machines alike, where it is much: 256 and a quarter of all. Where it is
 // less, a start writes nothing for it.
 func TestWhatNoInstanceHasIsForgottenWhereItIsMuch(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		has, idle int
 		forgotten bool
@@ -203,6 +204,7 @@ func TestWhatIsDamagedWhileItIsOpenIsTold(t *testing.T) {
 // What finds no room is as if it had never been tried, and the same process goes on: with what
 // fits at once, and with what did not fit once there is room.
 func TestAStoreThatWasFullGoesOn(t *testing.T) {
+	t.Parallel()
 	db := freshWith(t, store.Options{MaxSize: 1 << 19})
 	s := newStream()
 	s.now = 50

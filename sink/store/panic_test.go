@@ -23,6 +23,7 @@ func (b brokenRules) Classify(f *rules.Facts) *rules.Classification {
 // TestAPanicOfTheRulesIsNoDamage: a mistake in the program is told as what it
 // is, and nobody is sent to look for a broken disk.
 func TestAPanicOfTheRulesIsNoDamage(t *testing.T) {
+	t.Parallel()
 	var nothing *rules.Facts
 	var none []int
 	for want, fail := range map[string]func(){

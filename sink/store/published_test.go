@@ -14,6 +14,7 @@ import (
 // Who is told that a scan is complete finds what it read: totals and rows are not
 // of the moment before.
 func TestACompleteScanCanBeRead(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	s := newStream()
 	for round := range 100 {

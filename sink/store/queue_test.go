@@ -16,6 +16,7 @@ import (
 // What was published is not kept in the file, as far as it fills a value: an outbox that only
 // grew would take the disk in the end. To say it once more writes nothing.
 func TestWhatWasPublishedIsNotInTheFile(t *testing.T) {
+	t.Parallel()
 	for upto, want := range map[uint64]int{0: 3, 63: 3, 64: 2, 127: 2, 128: 1, 130: 0} {
 		path := filepath.Join(t.TempDir(), "store.db")
 		db, s := open(t, path, newJudge("a", oldOnes)), newStream()

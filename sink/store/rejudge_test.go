@@ -95,6 +95,7 @@ func moves(t *testing.T, db *store.DB) []string {
 // processes, tells what it would have told in one go; all that is read is of
 // the new judgement from the beginning, and nothing is applied before the end.
 func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
+	t.Parallel()
 	stricter := func() *judge {
 		return newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
 	}

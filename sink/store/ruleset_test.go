@@ -177,6 +177,7 @@ func TestWaivers(t *testing.T) {
 }
 
 func TestFilterPageByPage(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	r := rand.New(rand.NewPCG(5, 5))
 	s := newStream()

@@ -343,6 +343,7 @@ func TestClockThatRanAheadHeals(t *testing.T) {
 }
 
 func TestScansAreForgotten(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	s := newStream()
 	for i := range 450 {

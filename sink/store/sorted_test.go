@@ -89,9 +89,10 @@ func TestSortedPagesAreTheSortedWhole(t *testing.T) {
 		}
 		db := mixedStore(t, j, 150)
 		for name, f := range filters {
+			recs := listed(t, db, f)
 			for order, s := range sortings() {
 				for _, down := range []bool{false, true} {
-					want := sortedWhole(t, db, f, s.value, down)
+					want := sortedWhole(recs, s.value, down)
 					if len(want) == 0 && name != "nothing" {
 						t.Fatalf("the filter %s lets nothing through", name)
 					}
@@ -113,15 +114,19 @@ func keyText(r *record.Record) string {
 	return r.Account + "/" + r.Region + "/" + r.InstanceID
 }
 
-func sortedWhole(t *testing.T, db *store.DB, f store.Filter, value func(*record.Record) string, down bool) []string {
+func listed(t *testing.T, db *store.DB, f store.Filter) (recs []*record.Record) {
 	t.Helper()
-	var recs []*record.Record
 	for r, err := range db.Instances(t.Context(), f) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		recs = append(recs, r)
 	}
+	return recs
+}
+
+// sortedWhole puts recs into an order and names them.
+func sortedWhole(recs []*record.Record, value func(*record.Record) string, down bool) []string {
 	slices.SortFunc(recs, func(a, b *record.Record) int {
 		by := cmp.Compare(value(a), value(b))
 		if down {
@@ -156,6 +161,7 @@ func paged(t *testing.T, db *store.DB, f store.Filter, by store.Sort, limit int)
 
 // While a scan writes, pages neither repeat an instance nor leave one out.
 func TestSortedPagesHoldWhileAScanWrites(t *testing.T) {
+	t.Parallel()
 	const n = 3000
 	j := newJudge("a", oldOnes)
 	db := open(t, filepath.Join(t.TempDir(), "store.db"), j)

@@ -12,6 +12,7 @@ import (
 // Whoever reads a large fleet lets go on the way of what was read of the file: a
 // store of many millions would otherwise count as memory of the process whole.
 func TestALongWalkUnmapsWhatItRead(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
 	db := open(t, path, newJudge("a", oldOnes))
 	s := newStream()

@@ -350,6 +350,7 @@ func holds(s, part string) bool {
 // TestViewIsOneMoment reads a view while commits and another rule set change
 // the store.
 func TestViewIsOneMoment(t *testing.T) {
+	t.Parallel()
 	db := fresh(t)
 	r := rand.New(rand.NewPCG(7, 7))
 	s := newStream()
