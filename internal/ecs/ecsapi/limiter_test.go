@@ -433,6 +433,7 @@ func TestEveryHintIsRead(t *testing.T) {
 // TestAnAnswerIsAsOldAsItsCall lets calls wait for their turns, a fifth of a
 // second each: what an answer shows is as old as its call, and not as the wait.
 func TestAnAnswerIsAsOldAsItsCall(t *testing.T) {
+	t.Parallel()
 	const calls, rate = 8, 5
 	f := newFake(t, nil)
 	c := newTestClient(t, f, func(o *Options) { o.MaxRate = rate })
