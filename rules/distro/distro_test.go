@@ -132,6 +132,7 @@ func TestNumbersThatAreNoVersionOfTheNameBefore(t *testing.T) {
 		{"Debian 5u8/7GB", "debian", "5.0.8", false}, // 7 may be a size: it is no second version of a list
 		{"Debian 5u8/7", "debian", "5.0.8", true},
 		{"debian 102019010120190101201901", "debian", "10", false}, // two dates and a month behind it
+		{"debian 102019012019010120190101", "debian", "10", false}, // a month and two dates
 	} {
 		guess := distro.Identify(c.in)
 		if guess.Family != c.family || guess.Version != c.version || guess.Listed != c.listed {
