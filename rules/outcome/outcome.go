@@ -115,10 +115,13 @@ func (c *Class) Question(target int) (rules.Question, bool) {
 	return rules.QuestionTrial, true
 }
 
-// Alike tells whether instances of two classes have the same system and
-// verdicts, whatever a plan makes of them.
-func (c *Class) Alike(o *Class) bool {
-	return c.Levels == o.Levels && c.Family == o.Family && c.Version == o.Version && c.Legacy == o.Legacy
+// Alike tells whether instances of two classes of the same list of targets have the same
+// system and verdicts, whatever a plan makes of them.
+func (c *Class) Alike(o *Class) bool { return c.Levels == o.Levels && c.SameSystem(o) }
+
+// SameSystem tells whether instances of two classes have the same system.
+func (c *Class) SameSystem(o *Class) bool {
+	return c.Family == o.Family && c.Version == o.Version && c.Legacy == o.Legacy
 }
 
 // OS names the operating system for the history.

@@ -152,7 +152,7 @@ func TestProgressAddsUp(t *testing.T) {
 	waiving := newJudge("c", oldOnes)
 	waiving.waive, waiving.until = map[string]string{"waive": "yes"}, "2026-12-31"
 	narrower := newJudge("d", map[string]rules.Level{"debian 12": rules.Incompatible})
-	narrower.targets = []string{"shenlong-7", "kvm"}
+	narrower.targets, narrower.milder = []string{"shenlong-7", "kvm"}, "shenlong-7"
 	judges := []*judge{newJudge("a", oldOnes), newJudge("b", map[string]rules.Level{"debian 12": rules.NeedsAction}), waiving, narrower}
 	for seed := range rounds {
 		r := rand.New(rand.NewPCG(uint64(seed), 21))

@@ -294,8 +294,9 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 			return false, err
 		}
 	}
-	is := db.classes.at(db.classAt(ix, ordinal))
-	if was.Alike(is) {
+	is, rj := db.classes.at(db.classAt(ix, ordinal)), db.meta.Rejudging
+	moved := verdictMoved(rj.Targets, db.meta.Targets, &was, is)
+	if !moved && was.SameSystem(is) && sameTargets(rj.Targets, db.meta.Targets) {
 		return false, nil
 	}
 	enc, err := ix.row(applier.tx, sc.no, ordinal)
@@ -306,8 +307,7 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 	if err != nil {
 		return false, err
 	}
-	rj := db.meta.Rejudging
-	if verdictMoved(rj.Targets, db.meta.Targets, &was, is) {
+	if moved {
 		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
 		before := judgedThen{t.old, rj.Digest, rj.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &told, &was, stamp)
 		after := judgedThen{by: applier.j, digest: db.meta.Digest, targets: db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &told, is, stamp)
@@ -317,6 +317,11 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 		At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: is.OS(),
 		Before: levelsOf(rj.Targets, &was), After: levelsOf(db.meta.Targets, is),
 	})
+}
+
+// sameTargets says whether two lists name the same targets, which each of them names once.
+func sameTargets(before, after []string) bool {
+	return len(before) == len(after) && !slices.ContainsFunc(after, func(target string) bool { return !slices.Contains(before, target) })
 }
 
 // verdictMoved says whether a verdict differs for a target that both classes

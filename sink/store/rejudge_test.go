@@ -185,6 +185,39 @@ func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
 	}
 }
 
+// The change that brings other rules may put the targets in another order. What moved is
+// what a target says, wherever it stands: a move that is not told stays unknown, and one
+// that is none would be in the history of every instance.
+func TestWhatMovedGoesByTheNamesOfTargets(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		targets        []string
+		milder         string
+		moved, history int
+	}{
+		"nothing":                     {[]string{"shenlong-7", "shenlong-6", "kvm"}, "kvm", 0, 0},
+		"in_one_place_the_same_level": {[]string{"shenlong-7", "shenlong-6", "kvm"}, "shenlong-7", 10, 1},
+		"a_target_goes":               {[]string{"kvm", "shenlong-7"}, "kvm", 0, 1},
+		"a_target_comes":              {[]string{"kvm", "shenlong-6", "shenlong-7", "shenlong-8"}, "kvm", 0, 1},
+		"another_target":              {[]string{"kvm", "shenlong-6", "shenlong-8"}, "kvm", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
+			before := len(historyOf(t, db, "i-0-01"))
+			to := newJudge("b", oldOnes)
+			to.targets, to.milder = c.targets, c.milder
+			done, err := db.Reclassify(t.Context(), to)
+			if err != nil || len(done.Changes) != c.moved {
+				t.Errorf("%d changes, %v; want %d", len(done.Changes), err, c.moved)
+			}
+			if got := len(historyOf(t, db, "i-0-01")) - before; got != c.history {
+				t.Errorf("%d changes in the history of a machine, want %d", got, c.history)
+			}
+		})
+	}
+}
+
 // Whoever judges ten million instances anew needs the rows of one region at a
 // time: what a scan that runs had brought into memory of the others is half a
 // gigabyte that nobody reads until all is told.

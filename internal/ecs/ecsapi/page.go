@@ -44,8 +44,8 @@ type pageReader struct {
 
 const (
 	padding   = 16
-	deepest   = 64 // lists and objects within each other; unmarshal takes more
-	wordBits  = 9
+	deepest   = 64        // lists and objects within each other; unmarshal takes more
+	wordBits  = 9         // 512 words are remembered
 	mostSpelt = 512 << 10 // bytes of pages that words may be parts of
 )
 
@@ -99,10 +99,10 @@ func membersOf[T any](odd func(key string) bool, list ...member[T]) *members[T] 
 	return m
 }
 
-// read reads an object. last is what the last such object had in the same places, of which
-// there are 2^n, nil for objects that are not much like each other. More than half of the members of an instance
-// are not in the list and the same, byte by byte, as in the one before: comparing them is
-// much quicker than reading them, and those in a row are compared as one from then on.
+// read reads an object. last is what the last such object had in the same 2^n places, nil
+// for objects that are not much like each other. More than half of the members of an
+// instance are not in the list and the same, byte by byte, as in the one before: comparing
+// them is much quicker than reading them, and those in a row are compared as one then.
 func (m *members[T]) read(r *pageReader, into *T, last []known) {
 	var seen uint32
 	var run *known // the first of the members right before that are not in the list and are the same
