@@ -19,7 +19,9 @@ const (
 func madeOf(text, characters string) bool { return text != "" && strings.Trim(text, characters) == "" }
 
 // usableID reports whether an instance can be told from others by its id. The
-// replacement character is no part of one: two ids may have become the same.
+// replacement character is no part of one: two ids may have become the same. What may be
+// sent to the cloud is narrower (producer.IsInstanceID): an instance whose id looks like
+// none is still an instance, and leaving it out would be an omission.
 func usableID(id string) bool {
 	return id != "" && len(id) <= maxID && strings.IndexFunc(id, func(char rune) bool { return char <= ' ' || char >= 0x7f }) < 0
 }
