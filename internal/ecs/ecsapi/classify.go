@@ -94,6 +94,22 @@ func tellsOfFailure(key string, value jsontext.Value) bool {
 	return fails != nil && fails(strings.ToLower(strings.Trim(string(value), `"`)))
 }
 
+// goesOn reports whether a listing says that there is more of it, in members of which no
+// document tells. Where the same is there under two names, which of them is true is not
+// known.
+func goesOn(rest present) (more bool, err error) {
+	for key, value := range rest {
+		switch strings.ToLower(key) {
+		case "instances", "nexttoken", "totalcount":
+			return false, errors.New("the answer has instances, nextToken or totalCount under two names")
+		case "hasmore", "istruncated", "truncated":
+			said := strings.ToLower(strings.Trim(string(value), `"`))
+			more = more || !slices.Contains([]string{"false", "0", "null", ""}, said)
+		}
+	}
+	return more, nil
+}
+
 // meansSuccess reports whether a code or message says that nothing went wrong;
 // private clouds send such ones with good answers.
 func meansSuccess(s string) bool {

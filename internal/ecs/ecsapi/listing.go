@@ -2,10 +2,7 @@ package ecsapi
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -69,14 +66,8 @@ func decodeOddListing(body []byte, region string) (*listing, error) {
 	answer := &listing{
 		next: *cmp.Or(wire.NextToken, new(string)), chained: wire.NextToken != nil, requestID: wire.RequestID, total: orNone(wire.TotalCount),
 	}
-	for key, value := range rest { // other spellings and what some interfaces say, of which no document tells
-		switch strings.ToLower(key) {
-		case "instances", "nexttoken", "totalcount": // which of the two is true is not known
-			return nil, errors.New("the answer has instances, nextToken or totalCount under two names")
-		case "hasmore", "istruncated", "truncated":
-			said := strings.ToLower(strings.Trim(string(value), `"`))
-			answer.more = answer.more || !slices.Contains([]string{"false", "0", "null", ""}, said)
-		}
+	if answer.more, err = goesOn(rest); err != nil {
+		return nil, err
 	}
 	for i := range wire.Instances.v.Instance {
 		wireInstance := &wire.Instances.v.Instance[i]

@@ -34,6 +34,7 @@ type SavedListing struct {
 	Total                int // TotalCount, ecs.NoCount where there is none
 	PageNumber, PageSize int // 0 where there is none
 	NextToken            string
+	GoesOn               bool // it says in other words that there are more instances
 }
 
 // ErrFailedCall means that a saved answer is that of a call that failed.
@@ -86,14 +87,19 @@ func (s *Saved) answer(object []byte, keys present) (err error) {
 			Listing              wireListing `json:",inline"`
 			PageNumber, PageSize int
 		}
-		if err := unmarshal(object, &answer); err != nil {
+		rest, err := unmarshalRest(object, &answer)
+		if err != nil {
+			return err
+		}
+		more, err := goesOn(rest)
+		if err != nil {
 			return err
 		}
 		listing := &answer.Listing
 		if listing.Instances.v.Instance == nil {
 			return missing("Instances.Instance")
 		}
-		s.Listing = &SavedListing{orNone(listing.TotalCount), answer.PageNumber, answer.PageSize, *cmp.Or(listing.NextToken, new(string))}
+		s.Listing = &SavedListing{orNone(listing.TotalCount), answer.PageNumber, answer.PageSize, *cmp.Or(listing.NextToken, new(string)), more}
 		for i := range listing.Instances.v.Instance {
 			s.add(&listing.Instances.v.Instance[i])
 		}

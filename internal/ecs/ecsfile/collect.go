@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ type listing struct {
 	short   bool // a page has fewer rows than its number and size say
 	tokens  map[string]bool
 	ended   bool // an answer has no NextToken
+	goesOn  int  // the last page by number that says that there are more, math.MaxInt where it has no number
 }
 
 const (
@@ -177,6 +179,11 @@ func (c *collector) listing(said *ecsapi.SavedListing, keys []rowKey, nameless i
 		listed.tokens[said.NextToken] = true
 	} else {
 		listed.ended = true
+		if said.GoesOn && said.PageNumber > 0 {
+			listed.goesOn = max(listed.goesOn, said.PageNumber)
+		} else if said.GoesOn {
+			listed.goesOn = math.MaxInt
+		}
 	}
 	if said.PageNumber <= 0 || said.PageSize <= 0 || said.Total < 0 {
 		return nil
@@ -249,6 +256,7 @@ func (c *collector) spreadEmpty() {
 		for _, l := range c.listings {
 			if len(l.regions) > 0 && l.total == empty.total {
 				l.ended = l.ended || empty.ended
+				l.goesOn = max(l.goesOn, empty.goesOn)
 				maps.Copy(l.tokens, empty.tokens)
 				maps.Copy(l.pages, empty.pages)
 				joined = true
@@ -281,6 +289,9 @@ func (l *listing) doubts() []string {
 	}
 	if len(l.tokens) > 0 && !l.ended {
 		out = append(out, "a NextToken is left over: a further page was not saved")
+	}
+	if last := slices.Max(append(slices.Collect(maps.Keys(l.pages)), 0)); l.goesOn > 0 && l.goesOn >= last {
+		out = append(out, "the last answer says that there are more instances: a further page was not saved")
 	}
 	return out
 }
