@@ -235,7 +235,8 @@ func beside(ctx context.Context, dir string, classifier *rules.Classifier) *Held
 	if err != nil {
 		return nil
 	}
-	db, err := openStoreFile(ctx, StoreFile(dir), classifier, time.Nanosecond)
+	const once = time.Nanosecond // the lock is tried, and not waited for
+	db, err := openStoreFile(ctx, StoreFile(dir), classifier, once)
 	if err == nil { // it was killed
 		return &Held{DB: db, Dir: dir}
 	}
