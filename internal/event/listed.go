@@ -38,7 +38,7 @@ func Fits(instance *ecs.Instance) bool {
 
 // PageWriter puts instances into pages.
 type PageWriter struct {
-	profiles Profiles
+	profiles profiles
 	rows     *rowWriter
 }
 
@@ -70,7 +70,7 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
-		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.Number(&sw, &hw),
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(&sw, &hw),
 	})
 }
 
@@ -79,13 +79,13 @@ func (w *PageWriter) Len() int { return w.rows.n }
 
 // Full says that the instances are to be put into a page before more come.
 func (w *PageWriter) Full() bool {
-	return w.rows.n >= MaxInstances || len(w.profiles.Software.List) >= MaxSystems || w.rows.size() >= pageSize
+	return w.rows.n >= MaxInstances || len(w.profiles.software.list) >= MaxSystems || w.rows.size() >= pageSize
 }
 
 // Put makes listed a page of the instances and begins anew.
 func (w *PageWriter) Put(listed *InstancesListed) {
 	listed.Rows = w.rows.rows()
-	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.profiles.Software.List), slices.Clone(w.profiles.Hardware.List), slices.Clone(w.profiles.Profiles.List)
+	listed.Software, listed.Hardware, listed.Profiles = slices.Clone(w.profiles.software.list), slices.Clone(w.profiles.hardware.list), slices.Clone(w.profiles.list)
 	w.reset()
 	w.rows.reset()
 }
@@ -129,29 +129,44 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	return out
 }
 
-// Profiles are those of a page while it is put together: which software is on which
+// profiles are those of a page while it is put together: which software is on which
 // hardware, each different one once, numbered as they come.
-type Profiles struct {
-	Software numbered[Installed]
-	Hardware numbered[rules.Hardware]
-	Profiles numbered[Profile]
+type profiles struct {
+	software numbered[Installed]
+	hardware numbered[rules.Hardware]
+	list     []Profile
+	first    []int // the first profile with each hardware, plus one
+	next     []int // the next one with the hardware of each, plus one, or 0
 }
 
-// Number returns the number of the profile of software on hardware. The hashes are of what
+// number returns the number of the profile of software on hardware. The hashes are of what
 // tells one from most others: to hash every text would take a tenth of a page's way to the
-// wire.
-func (p *Profiles) Number(software *Installed, hardware *rules.Hardware) int {
+// wire. Most profiles of a page are of one instance, and few have the same hardware.
+func (p *profiles) number(software *Installed, hardware *rules.Hardware) int {
 	profile := Profile{
-		Software: p.Software.number(software, maphash.String(seed, software.ImageID)),
-		Hardware: p.Hardware.number(hardware, maphash.String(seed, hardware.InstanceType)),
+		Software: p.software.number(software, maphash.String(seed, software.ImageID)),
+		Hardware: p.hardware.number(hardware, maphash.String(seed, hardware.InstanceType)),
 	}
-	return p.Profiles.number(&profile, uint64(profile.Software)<<32|uint64(profile.Hardware))
+	if profile.Hardware == len(p.first) {
+		p.first = append(p.first, 0)
+	}
+	place := &p.first[profile.Hardware]
+	for *place > 0 {
+		if p.list[*place-1] == profile {
+			return *place - 1
+		}
+		place = &p.next[*place-1]
+	}
+	p.list = append(p.list, profile)
+	*place = len(p.list)
+	p.next = append(p.next, 0)
+	return len(p.list) - 1
 }
 
-func (p *Profiles) reset() {
-	p.Software.reset()
-	p.Hardware.reset()
-	p.Profiles.reset()
+func (p *profiles) reset() {
+	p.software.reset()
+	p.hardware.reset()
+	p.list, p.first, p.next = p.list[:0], p.first[:0], p.next[:0]
 }
 
 // seed is secret and of this process, so that nobody can choose what collides.
@@ -159,8 +174,8 @@ var seed = maphash.MakeSeed()
 
 // numbered numbers the different values that it is shown, from 0.
 type numbered[T comparable] struct {
-	List   []T            // the values by their numbers
-	places map[uint64]int // in List, by the hash of a value or the next that was free
+	list   []T            // the values by their numbers
+	places map[uint64]int // in list, by the hash of a value or the next that was free
 }
 
 // number returns the number of a value, by a hash of it.
@@ -171,11 +186,11 @@ func (n *numbered[T]) number(value *T, hash uint64) int {
 			if n.places == nil {
 				n.places = map[uint64]int{}
 			}
-			n.List = append(n.List, *value)
-			n.places[hash] = len(n.List) - 1
-			return len(n.List) - 1
+			n.list = append(n.list, *value)
+			n.places[hash] = len(n.list) - 1
+			return len(n.list) - 1
 		}
-		if n.List[place] == *value {
+		if n.list[place] == *value {
 			return place
 		}
 	}
@@ -183,6 +198,6 @@ func (n *numbered[T]) number(value *T, hash uint64) int {
 
 func (n *numbered[T]) reset() {
 	clear(n.places)
-	clear(n.List)
-	n.List = n.List[:0]
+	clear(n.list)
+	n.list = n.list[:0]
 }
