@@ -11,6 +11,7 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
 // What is asked of single instances whose verdict hangs on it.
@@ -18,6 +19,7 @@ import (
 // hung is an instance whose verdict hangs on whether its guest is up.
 type hung struct {
 	id      string
+	profile int
 	osType  string
 	family  string
 	started time.Time // zero where that is not known
@@ -31,7 +33,7 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 			continue
 		}
 		p := &page.Profiles[row.Profile]
-		x := hung{id: row.ID, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily, asked: page.Software[p.Software].Guest != (rules.GuestFacts{})}
+		x := hung{id: row.ID, profile: row.Profile, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily, asked: page.Software[p.Software].Guest != (rules.GuestFacts{})}
 		if row.Started > 0 {
 			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(row.Started)); err == nil {
 				x.started = at
@@ -42,30 +44,122 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 	return list
 }
 
-// withGuests is the page with what became known of guests: rows whose guests are
-// known refer to other profiles, of other software. As in any page there is
-// nothing that no row refers to, and nothing twice.
-func withGuests(page *event.InstancesListed, known map[string]rules.GuestFacts) *event.InstancesListed {
-	out := *page
-	var profiles event.Profiles
-	same := make([]int, len(page.Profiles)) // places in the new page, plus one, of profiles without what became known
-	number := func(had event.Profile, is event.Installed) int {
-		return profiles.Number(&is, &page.Hardware[had.Hardware])
+// judgeAgain judges those of the hung instances of a classified page anew whose guests are
+// known now. Their profiles are of other software then, and have the places of those that no
+// row refers to any more: most rows, and all that was judged of the others, stay as they are.
+func judgeAgain(reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, list []hung, known map[string]rules.GuestFacts) {
+	again := &learnt{
+		reader: reader, page: page, images: images, out: out,
+		profiles: newPlaces(&out.Profiles), software: newPlaces(&out.Software), systems: map[event.Installed]readSystem{}, numbers: map[event.Profile]int{},
+	}
+	again.free(list, known)
+	type place struct { // of a row, whose id alone may stand twice in a page
+		id      string
+		profile int
+	}
+	moved := map[place]int{} // the rows that refer to other profiles now
+	for i := range list {
+		if guest, there := known[list[i].id]; there {
+			if number := again.number(page.Profiles[list[i].profile], guest); number != list[i].profile {
+				moved[place{list[i].id, list[i].profile}] = number
+			}
+		}
+	}
+	if len(moved) == 0 {
+		return
 	}
 	out.Rows = page.Rows.WithProfiles(func(row event.RowHead) int {
-		had := page.Profiles[row.Profile]
-		is := page.Software[had.Software]
-		if learnt, there := known[row.ID]; there {
-			is.Guest = merge(is.Guest, learnt)
-			return number(had, is)
+		if number, there := moved[place{row.ID, row.Profile}]; there {
+			return number
 		}
-		if same[row.Profile] == 0 {
-			same[row.Profile] = number(had, is) + 1
-		}
-		return same[row.Profile] - 1
+		return row.Profile
 	})
-	out.Software, out.Hardware, out.Profiles = profiles.Software.List, profiles.Hardware.List, profiles.Profiles.List
-	return &out
+}
+
+// learnt puts into a classified page what became known of guests.
+type learnt struct {
+	reader   *outcome.Reader
+	page     *event.InstancesListed
+	images   []*Image
+	out      *event.InstancesClassified
+	profiles *places[event.Profile]
+	software *places[*rules.Facts]
+	systems  map[event.Installed]readSystem
+	numbers  map[event.Profile]int // of profiles that have no class yet
+}
+
+// readSystem is a system, and its number in the page.
+type readSystem struct {
+	number int
+	system *rules.System
+}
+
+// free frees the places of what no row refers to any more.
+func (l *learnt) free(list []hung, known map[string]rules.GuestFacts) {
+	for i := range list {
+		l.profiles.taken[list[i].profile] = false
+	}
+	for i := range list {
+		if _, there := known[list[i].id]; !there {
+			l.profiles.taken[list[i].profile] = true
+		}
+	}
+	clear(l.software.taken)
+	for i := range l.page.Profiles {
+		if l.profiles.taken[i] {
+			l.software.taken[l.page.Profiles[i].Software] = true
+		}
+	}
+}
+
+// number judges a profile with what is known of its guest, and returns its number.
+func (l *learnt) number(had event.Profile, guest rules.GuestFacts) int {
+	is, judge := l.page.Software[had.Software], l.reader.Classifier()
+	is.Guest = merge(is.Guest, guest)
+	on, there := l.systems[is]
+	if !there {
+		facts, system := l.images[had.Software].read(judge, &is)
+		on = readSystem{l.software.put(facts), system}
+		l.systems[is] = on
+	}
+	profile := event.Profile{Software: on.number, Hardware: had.Hardware}
+	number, there := l.numbers[profile]
+	if !there {
+		judged, class := profile, *l.reader.Class(on.system, judge.Host(l.page.Hardware[had.Hardware]))
+		if judged.Class = slices.Index(l.out.Classes, class); judged.Class < 0 {
+			judged.Class = len(l.out.Classes)
+			l.out.Classes = append(l.out.Classes, class)
+		}
+		number = l.profiles.put(judged)
+		l.numbers[profile] = number
+	}
+	return number
+}
+
+// places are those of a list, some of which are taken.
+type places[T any] struct {
+	list  *[]T
+	taken []bool
+	next  int // all before it are taken
+}
+
+// newPlaces returns the places of a list, all of which are taken.
+func newPlaces[T any](list *[]T) *places[T] {
+	return &places[T]{list: list, taken: slices.Repeat([]bool{true}, len(*list))}
+}
+
+// put puts a value in the first place that is not taken, or behind the last, and returns its
+// number.
+func (p *places[T]) put(value T) int {
+	for p.next < len(p.taken) && p.taken[p.next] {
+		p.next++
+	}
+	if p.next == len(*p.list) {
+		*p.list = append(*p.list, value)
+	}
+	(*p.list)[p.next] = value
+	p.next++
+	return p.next - 1
 }
 
 // merge adds what became known of a guest. What the machine itself said is of its

@@ -9,11 +9,40 @@ import (
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/rules"
+	"github.com/shenscan/shenscan/rules/catalog"
+	"github.com/shenscan/shenscan/rules/outcome"
 )
 
-// A page in which guests became known is the page that a producer would have made
-// of the same instances, had it known.
+// A page in which guests became known says of each instance what it would say had the
+// producer known; what no row refers to is not in it, and nothing twice.
 func TestAPageWithGuestsIsThatOfTheirInstances(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := outcome.NewReader(rs.NewClassifier(nil))
+	// judged is a page of instances, classified.
+	judged := func(instances []ecs.Instance) (*event.InstancesListed, []*Image, *event.InstancesClassified) {
+		page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1"}, Page: 3, Epoch: 5, Observed: 7}
+		page.SetInstances(instances)
+		images := make([]*Image, len(page.Software))
+		for i := range images {
+			images[i] = &Image{Facts: rules.ImageFacts{Presence: rules.ImageFound, Name: page.Software[i].ImageID}}
+		}
+		return page, images, Classify(reader, page, images)
+	}
+	// told is what a page tells of each instance.
+	type told struct {
+		ID    string
+		Facts rules.Facts
+		Class outcome.Class
+	}
+	tells := func(page *event.InstancesClassified) (list []told) {
+		for row := range page.Rows.All() {
+			list = append(list, told{row.ID, page.Facts(row.Profile), page.Classes[page.Profiles[row.Profile].Class]})
+		}
+		return list
+	}
 	var instances []ecs.Instance
 	known := map[string]rules.GuestFacts{"i-nobody": {Up: rules.Yes}}
 	for i := range event.MaxInstances {
@@ -27,15 +56,26 @@ func TestAPageWithGuestsIsThatOfTheirInstances(t *testing.T) {
 		case 1:
 			x.Guest = &rules.GuestFacts{Kernel: "5.10", DeviceNames: rules.No}
 		}
-		if i%3 == 0 || i%7 == 1 { // of one type all, so that a profile is left without rows
+		if i%3 == 0 || i%7 == 1 || i > 900 { // of one type all, so that a profile is left without rows
 			known[x.ID] = rules.GuestFacts{Up: rules.Yes, Kernel: fmt.Sprintf("4.%d", i%2), DeviceNames: rules.Yes, ConsoleKernel: fmt.Sprintf("4.%d", i%2)}
+		}
+		if i > 900 { // alone in their profiles, of images of their own
+			x.ImageID = fmt.Sprintf("m-%d", i-i%2)
 		}
 		instances = append(instances, x)
 	}
-	page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1"}, Page: 3, Epoch: 5, Observed: 7}
-	page.SetInstances(instances)
-	had := len(page.Profiles)
-	got := withGuests(page, known)
+	page, images, got := judged(instances)
+	all := make([]int, len(page.Profiles))
+	for i := range all {
+		all[i] = i
+	}
+	before := tells(got)
+	listed := *page
+	judgeAgain(reader, page, images, got, hungOf(page, all), known)
+	if diff := cmp.Diff(&listed, page); diff != "" {
+		t.Errorf("the listed page is another one\n%s", diff)
+	}
+
 	for i := range instances {
 		if learnt, there := known[instances[i].ID]; there {
 			var guest rules.GuestFacts
@@ -46,16 +86,42 @@ func TestAPageWithGuestsIsThatOfTheirInstances(t *testing.T) {
 			instances[i].Guest = &guest
 		}
 	}
-	want := *page
-	want.SetInstances(instances)
-	if diff := cmp.Diff(&want, got); diff != "" {
+	_, _, want := judged(instances)
+	if diff := cmp.Diff(tells(want), tells(got)); diff != "" {
 		t.Errorf("(-as listed +as learnt)\n%s", diff)
 	}
-	if diff := cmp.Diff(instances, got.Instances()); diff != "" {
-		t.Errorf("(-instances +of the page)\n%s", diff)
+	if cmp.Equal(before, tells(got)) {
+		t.Error("what became known changed nothing")
 	}
-	if len(page.Profiles) != had || had == event.MaxInstances || len(got.Profiles) == had {
-		t.Errorf("%d profiles, now %d, and %d with guests", had, len(page.Profiles), len(got.Profiles))
+	if len(got.Profiles) != len(want.Profiles) || len(got.Software) != len(want.Software) {
+		t.Errorf("%d profiles of %d systems, want %d of %d", len(got.Profiles), len(got.Software), len(want.Profiles), len(want.Software))
+	}
+}
+
+// Instances that are alone in their profiles keep them: their rows are not written anew.
+func TestRowsOfInstancesWithProfilesOfTheirOwnStay(t *testing.T) {
+	rs, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page event.InstancesListed
+	var instances []ecs.Instance
+	for i := range 4 {
+		instances = append(instances, ecs.Instance{ID: fmt.Sprintf("i-%d", i), Type: "ecs.g7.large", Family: "ecs.g7", ImageID: fmt.Sprintf("m-%d", i), OSType: "linux"})
+	}
+	page.SetInstances(instances)
+	reader, images := outcome.NewReader(rs.NewClassifier(nil)), make([]*Image, len(page.Software))
+	out := Classify(reader, &page, images)
+	judgeAgain(reader, &page, images, out, hungOf(&page, []int{1, 2, 3}), map[string]rules.GuestFacts{"i-1": {Up: rules.Yes}, "i-3": {Up: rules.Yes, Kernel: "5.10"}})
+	if !out.Rows.Equal(page.Rows) || len(out.Profiles) != 4 || len(out.Software) != 4 {
+		t.Errorf("%d profiles of %d systems; rows as they were: %t", len(out.Profiles), len(out.Software), out.Rows.Equal(page.Rows))
+	}
+	var kernels []string
+	for i := range out.Profiles {
+		kernels = append(kernels, out.Facts(i).Guest.Up.String()+out.Facts(i).Guest.Kernel)
+	}
+	if diff := cmp.Diff([]string{"unobserved", "yes", "unobserved", "yes5.10"}, kernels); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

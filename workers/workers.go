@@ -90,10 +90,11 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		}
 	}
 	_, span = trace.Start(ctx, "classify", trace.Int("shenscan.instances", page.Rows.Len()))
-	out, hanging := classify(w.reader.Load(), page, images)
+	reader := w.reader.Load() // one for all of the page
+	out, hanging := classify(reader, page, images)
 	span.End(nil)
 	if w.Beats != nil || w.Consoles != nil {
-		if out, err = w.heard(ctx, page, images, out, hanging); err != nil {
+		if err := w.heard(ctx, reader, page, images, out, hanging); err != nil {
 			return err
 		}
 	}
@@ -113,8 +114,8 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 }
 
 // heard asks for what verdicts of the page hang on, the cheapest first, and judges
-// the page again where something became known.
-func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) (*event.InstancesClassified, error) {
+// again where something became known.
+func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) error {
 	if w.Beats != nil {
 		w.Beats.calls.listed(page)
 	}
@@ -122,24 +123,16 @@ func (w *Worker) heard(ctx context.Context, page *event.InstancesListed, images 
 		w.Consoles.calls.listed(page)
 	}
 	if len(hanging) == 0 {
-		return out, nil
+		return nil
 	}
 	asking, span := trace.Start(ctx, "ask for guests", trace.Int("shenscan.profiles", len(hanging)))
-	guests, err := w.ask(asking, page, hungOf(page, hanging))
+	list := hungOf(page, hanging)
+	guests, err := w.ask(asking, page, list)
 	span.End(err)
-	if err != nil || len(guests) == 0 {
-		return out, err
+	if err == nil && len(guests) > 0 {
+		judgeAgain(reader, page, images, out, list, guests)
 	}
-	known := withGuests(page, guests)
-	byID := make(map[string]*Image, len(images))
-	for i := range page.Software {
-		byID[page.Software[i].ImageID] = images[i]
-	}
-	images = make([]*Image, len(known.Software))
-	for i := range known.Software {
-		images[i] = byID[known.Software[i].ImageID]
-	}
-	return Classify(w.reader.Load(), known, images), nil
+	return err
 }
 
 // ask finds out what guests are up: by a console log only where no heartbeat
@@ -153,7 +146,7 @@ func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hu
 	}
 	if w.Consoles != nil {
 		families := w.reader.Load().Classifier().Ruleset().Families()
-		list = slices.DeleteFunc(list, func(x hung) bool {
+		list = slices.DeleteFunc(slices.Clone(list), func(x hung) bool {
 			_, up := known[x.id]
 			return up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired"
 		})
