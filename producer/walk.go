@@ -400,6 +400,7 @@ func (w *walk) gather(ctx context.Context, answers <-chan answer) error {
 					flush()
 				}
 			}
+			ecs.Recycle(answer.instances)
 		case <-wait.C:
 			flush()
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/shenscan/shenscan/rules"
@@ -135,6 +136,23 @@ type Page struct {
 	// chain is followed to its end all the same. It is nil for nearly every
 	// page.
 	Doubt *Error
+}
+
+// pages are empty lists of instances.
+var pages = sync.Pool{New: func() any { return new(make([]Instance, 0, MaxPage)) }}
+
+// NewInstances returns an empty list with room for the instances of a page.
+func NewInstances() []Instance { return *pages.Get().(*[]Instance) }
+
+// Recycle takes the memory of a list that nobody refers to any more, for other pages.
+// A page is some 30 KB that nobody needs a moment later: making it anew each time was a
+// fifteenth of all that a scan allocates.
+func Recycle(list []Instance) {
+	if list = list[:cap(list)]; len(list) == MaxPage {
+		clear(list)
+		list = list[:0]
+		pages.Put(&list)
+	}
 }
 
 // NoCount is the number of instances where the API does not say it.

@@ -177,7 +177,7 @@ var answerMembers = membersOf(
 )
 
 var instancesMembers = membersOf(anyKey, member[listing]{key: "Instance", read: func(r *pageReader, l *listing) {
-	l.instances = make([]ecs.Instance, 0, ecs.MaxPage)
+	l.instances = ecs.NewInstances()
 	for more := r.begin('['); more; more = r.next('[') {
 		r.instance = wireInstance{}
 		instanceMembers.read(r, &r.instance, r.last[:])
