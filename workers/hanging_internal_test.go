@@ -2,6 +2,7 @@ package workers
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,9 +113,14 @@ func TestRowsOfInstancesWithProfilesOfTheirOwnStay(t *testing.T) {
 	page.SetInstances(instances)
 	reader, images := outcome.NewReader(rs.NewClassifier(nil)), make([]*Image, len(page.Software))
 	out := Classify(reader, &page, images)
-	judgeAgain(reader, &page, images, out, hungOf(&page, []int{1, 2, 3}), map[string]rules.GuestFacts{"i-1": {Up: rules.Yes}, "i-3": {Up: rules.Yes, Kernel: "5.10"}})
+	judgeAgain(reader, &page, images, out, hungOf(&page, []int{1, 2, 3}), map[string]rules.GuestFacts{"i-1": {Up: rules.Yes}, "i-2": {}, "i-3": {Up: rules.Yes, Kernel: "5.10"}})
 	if !out.Rows.Equal(page.Rows) || len(out.Profiles) != 4 || len(out.Software) != 4 {
 		t.Errorf("%d profiles of %d systems; rows as they were: %t", len(out.Profiles), len(out.Software), out.Rows.Equal(page.Rows))
+	}
+	for i, class := range out.Classes { // i-2, of which nothing is known, has that of i-0
+		if slices.Contains(out.Classes[:i], class) {
+			t.Errorf("class %d is there twice: %+v", i, class)
+		}
 	}
 	var kernels []string
 	for i := range out.Profiles {

@@ -24,13 +24,17 @@ type agentCloud struct {
 	err    error
 	asked  map[string]int
 	calls  int
-	most   int // ids of one call
+	most   int    // ids of one call
+	meet   func() // what happens while it is asked
 }
 
 func (c *agentCloud) Agents(_ context.Context, _ ecs.Scope, ids []string) (out []ecs.Agent, calls int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls++
+	if c.meet != nil {
+		c.meet()
+	}
 	c.most = max(c.most, len(ids))
 	for _, id := range ids {
 		c.asked[id]++
@@ -184,6 +188,28 @@ func TestHeartbeatsFirmWhatHangsOnThem(t *testing.T) {
 	}
 	if r.cloud.calls != 1 || r.cloud.asked["i-up"] != 1 || len(r.cloud.asked) != 2 {
 		t.Errorf("%d calls for %v; want one for the two whose verdict hangs on it", r.cloud.calls, r.cloud.asked)
+	}
+}
+
+// Rules that come while a page waits for an answer judge the next page: a message names one
+// rule set, and one list of targets, for all that it says.
+func TestAPageIsJudgedByOneRuleSet(t *testing.T) {
+	r := newBeats(t, 0.05)
+	rs, err := ruleset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.heard("i-up", time.Minute)
+	r.cloud.meet = func() { r.worker.Use(rs.NewClassifier(rules.DefaultTargets()[:1])) }
+	wantVerdict(t, r.scan(t, runs("i-up"), runs("i-silent"))["i-up"], "observed.up", rules.Medium)
+	m := r.memory.other[0].(*event.InstancesClassified)
+	if len(m.Targets) != len(rules.DefaultTargets()) || len(m.Classes) != 2 {
+		t.Errorf("%d targets, %d classes", len(m.Targets), len(m.Classes))
+	}
+	for _, class := range m.Classes {
+		if len(class.Levels) != len(m.Targets) {
+			t.Errorf("a class has verdicts on %d of %d targets", len(class.Levels), len(m.Targets))
+		}
 	}
 }
 

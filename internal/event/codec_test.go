@@ -136,6 +136,27 @@ func messages(t *testing.T) map[string]event.Message {
 	}
 }
 
+// Each system on each type is a profile, however many instances are of it and in whatever
+// order they come.
+func TestEachPairOfSystemAndTypeIsOneProfile(t *testing.T) {
+	var instances []ecs.Instance
+	for i := range 60 {
+		instances = append(instances, ecs.Instance{ID: fmt.Sprintf("i-%d", i), ImageID: fmt.Sprintf("m-%d", i%3), Type: fmt.Sprintf("ecs.g%d.large", i%4+i%5)})
+	}
+	var page event.InstancesListed
+	page.SetInstances(instances)
+	pairs := map[[2]string]int{}
+	for _, x := range instances {
+		pairs[[2]string{x.ImageID, x.Type}]++
+	}
+	if len(page.Profiles) != len(pairs) || len(pairs) == len(instances) {
+		t.Errorf("%d profiles of %d pairs", len(page.Profiles), len(pairs))
+	}
+	if diff := cmp.Diff(instances, page.Instances()); diff != "" {
+		t.Errorf("(-instances +of the page)\n%s", diff)
+	}
+}
+
 func TestInstancesAreTakenApartAndPutTogether(t *testing.T) {
 	m, want := listed(t)
 	b, err := event.Encode(m)
