@@ -259,7 +259,8 @@ type API interface {
 	// is returned only after a dry run that began behind it has proved that the
 	// call was allowed: to those who may not look, the API shows an empty list,
 	// on any page of a chain. Instances that q names and the page does not hold
-	// were asked for until an answer held none of them.
+	// were asked for until an answer held none of them. The list is the caller's, who
+	// may write to it and Recycle it.
 	Instances(ctx context.Context, s Scope, q Query) (*Page, error)
 	// CountInstances asks for the number of instances that match q with a
 	// page-number probe, whose TotalCount is meaningful. It is NoCount where the
