@@ -106,10 +106,18 @@ func (c *Consoles) due(hung *hung, had *event.EvidenceItem) bool {
 	return had.Console == nil && age > consoleRetry || had.Console != nil && had.Console.End == probe.BootOpen.String() && age > consoleRetry
 }
 
-// read reads one log.
+// read reads one log. What was read of the last start before counts on where that fails, is
+// refused or brings an older log: a start that failed would pass for one that did not.
 func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had event.EvidenceItem) event.EvidenceItem {
+	without := func(why event.EvidenceItem) event.EvidenceItem {
+		if !hung.told(&had, c.now()) {
+			return why
+		}
+		had.Calls = why.Calls
+		return had
+	}
 	if denied := c.refuses(walk.Scope); denied != nil {
-		return *denied
+		return without(*denied)
 	}
 	if !c.calls.take(budgetOf(walk)) {
 		if had.Kept {
@@ -121,12 +129,12 @@ func (c *Consoles) read(ctx context.Context, walk *event.Walk, hung *hung, had e
 	if err != nil {
 		item, _ := c.failed(ctx, walk.Scope, err, "console logs")
 		item.Calls = 1
-		return item
+		return without(item)
 	}
 	item := event.EvidenceItem{Asked: c.now().UTC(), Heard: console.Updated, Calls: 1}
 	if !hung.wrote(console.Updated, c.now()) {
 		item.Cause = event.CauseConsoleOld
-		return item
+		return without(item)
 	}
 	r := probe.ReadConsole(console.Log)
 	item.Console = &event.Console{Kernel: r.Kernel, Root: r.Root, End: r.End.String(), Excerpt: r.Excerpt}
@@ -147,11 +155,16 @@ func (x *hung) wrote(updated, now time.Time) bool {
 	return !x.started.IsZero() && !updated.Before(x.started) && updated.Before(now.Add(clockOff))
 }
 
+// told says whether a log was read that tells of the last start.
+func (x *hung) told(item *event.EvidenceItem, now time.Time) bool {
+	age := now.Sub(item.Asked)
+	return item.Console != nil && age <= beatLife && age >= -clockOff && !item.Asked.Before(x.started) && x.wrote(item.Heard, now)
+}
+
 // shows says in known what a log shows of the guest as it is now. answered is when
 // the machine itself did.
 func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, answered time.Time, known map[string]rules.GuestFacts) {
-	now := c.now()
-	if age := now.Sub(item.Asked); item.Console == nil || age > beatLife || age < -clockOff || item.Asked.Before(hung.started) || !hung.wrote(item.Heard, now) {
+	if !hung.told(item, c.now()) {
 		return
 	}
 	facts := rules.GuestFacts{Kernel: item.Console.Kernel}

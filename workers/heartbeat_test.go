@@ -452,6 +452,35 @@ func TestConsolesAreReadOnlyWhereNothingElseTells(t *testing.T) {
 	}
 }
 
+// A log of the last start counts for 30 days also where it cannot be read again: that a
+// start failed must not be forgotten because a call does.
+func TestALogCountsWhileItCannotBeReadAgain(t *testing.T) {
+	for name, err := range map[string]error{
+		"fails":        errors.New("out of reach"),
+		"is_of_before": nil,
+		"denied":       &ecs.Error{Action: "GetInstanceConsoleOutput", Class: ecs.Permission, Code: "Forbidden.RAM", Err: errors.New("no")},
+	} {
+		r := newBeats(t, 0.05)
+		r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: startedAt.Add(time.Minute), Log: []byte(panicked)}}
+		r.scan(t, runs("i-1"))
+		r.consoles.logs, r.consoles.err = nil, err
+		for day := range 31 {
+			r.now = r.now.Add(24 * time.Hour)
+			level := rules.Unknown
+			if day >= 30 {
+				level = rules.Compatible
+			}
+			if v := r.scan(t, runs("i-1"), runs("i-2"))["i-1"]; v.Level != level {
+				t.Errorf("%s: %s after %d days by %s, want %s", name, v.Level, day+1, v.Rule, level)
+			}
+			cause := r.memory.items[scope.String()+event.EvidenceConsole+"i-1"].Cause
+			if kept := strings.Contains(cause, "failed"); kept != (level == rules.Unknown) {
+				t.Errorf("%s: the cause is %q after %d days", name, cause, day+1)
+			}
+		}
+	}
+}
+
 // A log that is newer than the machine's own answer and shows another kernel, or a
 // root named by device, stands beside that answer; an older one counts for nothing
 // against it.
