@@ -271,6 +271,57 @@ func TestHeartbeatsOfBeforeTheLastStartAreAskedForAnew(t *testing.T) {
 	wantVerdict(t, r.scan(t, again)["i-1"], "observed.up", rules.Medium)
 }
 
+// Where a call is made anyway it asks for as many as it takes of those whose answers are
+// older than a week, and no call is made for these alone.
+func TestHeartbeatsAreRenewedWhereACallIsMadeAnyway(t *testing.T) {
+	for _, tt := range []struct{ known, due, calls, asked int }{
+		{150, 0, 0, 0}, {150, 1, 1, 100}, {150, 100, 1, 100}, {150, 101, 2, 200}, {3, 2, 1, 5},
+	} {
+		r := newBeats(t, 1)
+		r.now = startedAt.Add(20 * 24 * time.Hour)
+		var list []ecs.Instance
+		for i := range tt.known + tt.due {
+			id := fmt.Sprint("i-", i)
+			r.heard(id, time.Minute)
+			list = append(list, runs(id))
+			if i < tt.known {
+				r.memory.items[scope.String()+event.EvidenceHeartbeat+id] = event.EvidenceItem{ID: id, Asked: r.now.Add(-8 * 24 * time.Hour), Heard: r.now}
+			}
+		}
+		r.scan(t, list...)
+		if r.cloud.calls != tt.calls || len(r.cloud.asked) != tt.asked {
+			t.Errorf("%d known, %d not: %d calls for %d instances, want %d for %d", tt.known, tt.due, r.cloud.calls, len(r.cloud.asked), tt.calls, tt.asked)
+		}
+	}
+}
+
+// Neither an instance that cannot be asked for nor a call that fails keeps others of the
+// page from what their agents tell.
+func TestHeartbeatsOfOthersCountWhereOneHasNone(t *testing.T) {
+	r := newBeats(t, 1)
+	list := []ecs.Instance{runs("i-odd")}
+	list[0].StartTime = ""
+	for i := range 2 * ecs.MaxAgents {
+		id := fmt.Sprint("i-", i)
+		r.heard(id, time.Minute)
+		list = append(list, runs(id))
+	}
+	r.cloud.meet = func() {
+		if r.cloud.err = nil; r.cloud.calls == 1 {
+			r.cloud.err = errors.New("out of reach")
+		}
+	}
+	up := 0
+	for _, verdict := range r.scan(t, list...) {
+		if verdict.Rule == "observed.up" {
+			up++
+		}
+	}
+	if up != ecs.MaxAgents || !strings.Contains(r.item("i-0").Cause, "out of reach") {
+		t.Errorf("%d are up, want %d; of i-0 it says %q", up, ecs.MaxAgents, r.item("i-0").Cause)
+	}
+}
+
 // What was heard counts for 30 days, and is renewed in time where the cloud
 // answers.
 func TestHeartbeatsGrowOld(t *testing.T) {
