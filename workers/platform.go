@@ -113,10 +113,11 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 	if len(ids) == 0 {
 		return nil
 	}
+	all := ids
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {
-		ids = append(ids, event.YardstickPrefix+arch)
+		all = append(all, event.YardstickPrefix+arch)
 	}
-	had, err := p.known(ctx, scope, event.EvidencePlatform, ids)
+	had, err := p.known(ctx, scope, event.EvidencePlatform, all)
 	if had == nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 	if err := lookup.ask(ctx, ids, had); err != nil {
 		return err
 	}
-	if err := p.publish(ctx, scope, event.EvidencePlatform, ids, lookup.said); err != nil {
+	if err := p.publish(ctx, scope, event.EvidencePlatform, all, lookup.said); err != nil {
 		return err
 	}
 	type answers struct{ image, yardstick string }
@@ -183,9 +184,6 @@ func (q *platformLookup) yardstick(ctx context.Context, arch string, had map[str
 func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]event.EvidenceItem) error {
 	var open []string
 	for _, id := range ids {
-		if _, known := q.said[id]; known {
-			continue
-		}
 		if item, known := had[id]; known && !due(id, &item, q.p.now()) {
 			q.said[id] = item
 		} else {
@@ -294,10 +292,10 @@ func (p *Platform) newest(ctx context.Context, s ecs.Scope, arch string) (id str
 	if err != nil {
 		return "", err
 	}
-	best := -1
+	best := 0
 	for i := range images {
 		rank := p.families.rank(&images[i])
-		if rank > best || rank == best && rank >= 0 && images[i].ID > id {
+		if rank > best || rank == best && rank > 0 && images[i].ID > id {
 			id, best = images[i].ID, rank
 		}
 	}
@@ -333,7 +331,7 @@ func (t familyTable) count(offered []ecs.OfferedFamily) string {
 	return text.String()
 }
 
-// rank orders public images by how surely every family of today takes them; -1
+// rank orders public images by how surely every family of today takes them; 0
 // is no yardstick.
 func (t familyTable) rank(img *ecs.Image) int {
 	classification := t.c.Classify(&rules.Facts{ImageID: img.ID, Image: img.Facts})
@@ -350,7 +348,7 @@ func (t familyTable) rank(img *ecs.Image) int {
 	case classification.OS.Family == "anolis" && release(8), classification.OS.Family == "rocky" && release(9), classification.OS.Family == "almalinux" && release(9):
 		return 1
 	}
-	return -1
+	return 0
 }
 
 // reduce keeps of a list of families what targets need: those that targets

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
@@ -28,6 +31,7 @@ type platformCloud struct {
 	refuse   error
 	broken   map[string]error
 	system   []ecs.Image
+	takes    time.Duration // what a call takes
 
 	platformMu sync.Mutex
 	offered    map[string]int // calls by image
@@ -45,6 +49,7 @@ func (c *platformCloud) Images(ctx context.Context, s ecs.Scope, ids []string) (
 }
 
 func (c *platformCloud) OfferedFamilies(_ context.Context, _ ecs.Scope, image string) ([]ecs.OfferedFamily, error) {
+	time.Sleep(c.takes)
 	c.platformMu.Lock()
 	defer c.platformMu.Unlock()
 	c.offered[image]++
@@ -140,7 +145,7 @@ type platformRig struct {
 
 func newPlatform(t *testing.T, targets ...string) *platformRig {
 	t.Helper()
-	rs, err := catalog.Load()
+	rs, err := ruleset()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,15 +197,118 @@ func TestPlatformAsksOnceForAnImageAndComparesItWithAYardstick(t *testing.T) {
 	if gone := r.look(t, "gone-1"); gone.Offered != "" || r.cloud.offered["gone-1"] != 0 {
 		t.Error("an image that is gone was asked about")
 	}
+	for id, want := range map[string]event.EvidenceItem{ // the yardstick is found by a call, and asked about by another
+		"m-1":              {Asked: r.now, Types: "ecs.g6=2 ecs.g7=2", Calls: 1},
+		"yardstick x86_64": {Asked: r.now, Types: "ecs.c8i=2 ecs.g6=2 ecs.g7=2 ecs.g8i=2", Image: newestImage, Calls: 2},
+	} {
+		want.ID = id
+		if diff := cmp.Diff(want, r.memory.items[scope.String()+event.EvidencePlatform+id]); diff != "" {
+			t.Errorf("(-want +announced)\n%s", diff)
+		}
+	}
+}
+
+// An image that is gone, in front of others, leaves them what the platform says.
+func TestPlatformSaysOfImagesBesideOneThatIsGone(t *testing.T) {
+	r := newPlatform(t)
+	images, err := r.Images(t.Context(), scope, []string{"gone-1", "m-1"})
+	if err != nil || images[1].Facts.Offered != "ecs.g6 ecs.g7" || images[1].Facts.Refused != "ecs.g8i" {
+		t.Errorf("%+v, %v", images, err)
+	}
+}
+
+// A process remembers a yardstick for an hour: what it announced may not be kept yet when
+// the next page needs it.
+func TestPlatformRemembersAYardstickForAnHour(t *testing.T) {
+	r := newPlatform(t)
+	for minutes, calls := range []int{0: 1, 59: 1, 60: 2, 61: 2} {
+		if calls == 0 {
+			continue
+		}
+		r.now = time.Date(2026, 11, 1, 3, minutes, 0, 0, time.UTC)
+		delete(r.memory.items, scope.String()+event.EvidencePlatform+"yardstick x86_64")
+		if f := r.look(t, fmt.Sprint("m-", minutes)); f.Refused == "" || r.cloud.offered[newestImage] != calls {
+			t.Errorf("after %d minutes it is refused on %q, and the yardstick was asked about %d times", minutes, f.Refused, r.cloud.offered[newestImage])
+		}
+	}
+}
+
+// The first image is asked about alone, since what refuses that refuses all; then eight are
+// side by side.
+func TestPlatformAsksAboutImagesSideBySide(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refuse error
+		calls  int
+		takes  time.Duration
+	}{
+		"answered": {nil, 17, 3 * time.Second},
+		"refused":  {&ecs.Error{Class: ecs.Permission, Err: errors.New("no")}, 1, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newPlatform(t)
+			r.look(t, "m-0") // with the yardstick
+			r.cloud.refuse, r.cloud.takes = tt.refuse, time.Second
+			began, before := time.Now(), r.cloud.calls()
+			if _, err := r.Images(t.Context(), scope, ids(1, 18)); err != nil {
+				t.Error(err)
+			}
+			if calls, took := r.cloud.calls()-before, time.Since(began); calls != tt.calls || took != tt.takes {
+				t.Errorf("%s: %d calls in %s, want %d in %s", name, calls, took, tt.calls, tt.takes)
+			}
+		})
+	}
+}
+
+// The yardstick is the newest public image of a system that every family takes. With an
+// older one, what the platform refuses an image would pass for what is not sold.
+func TestPlatformComparesWithTheNewestOfTheSurestSystem(t *testing.T) {
+	surest := [][]string{
+		{"Alibaba Cloud Linux  3.2104 LTS 64位"},
+		{"Ubuntu  22.04 64位", "Debian  12.6 64位"},
+		{"Anolis OS  8.9 ANCK 64位", "Rocky Linux  9.4 64位", "AlmaLinux  9.4 64位"},
+		{"Aliyun Linux  17.1 64位", "Alibaba Cloud Linux  2.1903 LTS 64位", "Ubuntu  20.04 64位", "Debian  11.9 64位", "Anolis OS  7.9 ANCK 64位", "Rocky Linux  8.9 64位", "AlmaLinux  8.9 64位", "CentOS Stream  9 64位", "Windows Server  2022 数据中心版 64位中文版", "openSUSE  42.3 64位", "Fedora  34 64位"},
+	}
+	image := func(id, os string) ecs.Image {
+		return ecs.Image{ID: id, Facts: rules.ImageFacts{Presence: rules.ImageFound, OSName: os, Architecture: "x86_64"}}
+	}
+	yardstick := func(system ...ecs.Image) string {
+		r := newPlatform(t)
+		r.cloud.system = system
+		r.look(t, "m-1")
+		return r.memory.items[scope.String()+event.EvidencePlatform+"yardstick x86_64"].Image
+	}
+	for rank, names := range surest {
+		for _, name := range names {
+			want := "b"
+			if rank == len(surest)-1 {
+				want = ""
+			}
+			if got := yardstick(image("a", name), image("b", name)); got != want {
+				t.Errorf("of two of %s it is %q, want %q", name, got, want)
+			}
+			if got := yardstick(image("b", name), image("a", name)); got != want {
+				t.Errorf("of two of %s, the newer one first, it is %q, want %q", name, got, want)
+			}
+			for _, less := range slices.Concat(surest[rank:]...)[len(names):] {
+				if got := yardstick(image("b", less), image("a", name), image("c", less)); got != "a" {
+					t.Errorf("beside %s it is not %s", less, name)
+				}
+			}
+		}
+	}
 }
 
 func TestPlatformKeepsOfEachClassWhatTargetsNeed(t *testing.T) {
 	r := newPlatform(t)
-	r.cloud.families["m-1"] = []string{"ecs.c6", "ecs.g6", "ecs.r6", "ecs.r7", "ecs.c7", "ecs.i4", "ecs.u1", "ecs.zz99x"}
+	r.cloud.families["m-1"] = []string{"ecs.c6", "ecs.g6", "ecs.r6", "ecs.r7", "ecs.c7", "ecs.a99x", "ecs.i4", "ecs.u1"}
 	r.cloud.families[newestImage] = []string{"ecs.c6", "ecs.g6", "ecs.g7", "ecs.g8i", "ecs.r8i"}
-	// ecs.i4 and ecs.u1 speak for no class, ecs.zz99x is known to nobody.
+	// ecs.i4 and ecs.u1 speak for no class, ecs.a99x is known to nobody.
 	if f := r.look(t, "m-1"); f.Offered != "ecs.c7 ecs.g6" || f.Refused != "ecs.g7 ecs.g8i" {
 		t.Errorf("offered on %q and refused on %q", f.Offered, f.Refused)
+	}
+	r.cloud.families["m-2"] = []string{"ecs.gn4", "ecs.i4", "ecs.r7"} // ecs.gn4 is sold no more
+	if f := r.look(t, "m-2"); f.Offered != "ecs.r7" {
+		t.Errorf("offered on %q", f.Offered)
 	}
 }
 
@@ -240,7 +348,7 @@ func TestPlatformAnswersAreRenewedByThirtieths(t *testing.T) {
 			t.Errorf("day %d: %d calls for %d images; a thirtieth is %d", day, asked, images, images/30)
 		}
 		for _, id := range ids {
-			if age := r.now.Sub(r.memory.items[scope.String()+event.EvidencePlatform+id].Asked); age > 30*24*time.Hour {
+			if age := r.now.Sub(r.memory.items[scope.String()+event.EvidencePlatform+id].Asked); age >= 30*24*time.Hour {
 				t.Fatalf("day %d: the answer for %s is %s old", day, id, age)
 			}
 		}
@@ -255,8 +363,12 @@ func TestPlatformAnswersAreRenewedByThirtieths(t *testing.T) {
 
 func TestPlatformThatMayNotBeAskedIsAskedOnce(t *testing.T) {
 	for name, refusal := range map[string]*ecs.Error{
-		"denied":         {Action: "DescribeImageSupportInstanceTypes", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it", Err: errors.New("no")},
-		"unknown_action": {Action: "DescribeImageSupportInstanceTypes", Class: ecs.BadRequest, Code: "InvalidAction.NotFound", Err: errors.New("no")},
+		"denied":          {Action: "DescribeImageSupportInstanceTypes", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it", Err: errors.New("no")},
+		"unknown_action":  {Action: "DescribeImageSupportInstanceTypes", Class: ecs.BadRequest, Code: "InvalidAction.NotFound", Err: errors.New("no")},
+		"unknown_version": {Action: "DescribeImageSupportInstanceTypes", Class: ecs.BadRequest, Code: "InvalidVersion", Err: errors.New("no")},
+		"unsupported":     {Action: "DescribeImageSupportInstanceTypes", Class: ecs.BadRequest, Code: "UnsupportedOperation", Err: errors.New("no")},
+		"no_region":       {Action: "DescribeImageSupportInstanceTypes", Class: ecs.RegionClosed, Code: "RegionId.ApiNotSupported", Err: errors.New("no")},
+		"no_key":          {Action: "DescribeImageSupportInstanceTypes", Class: ecs.Credentials, Code: "InvalidAccessKeyId.NotFound", Err: errors.New("no")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newPlatform(t)
@@ -283,26 +395,55 @@ func TestPlatformThatMayNotBeAskedIsAskedOnce(t *testing.T) {
 			}
 			r.cloud.refuse = nil // permitted since
 			r.now = r.now.Add(2 * time.Hour)
-			if f := r.look(t, "m-1"); f.Offered == "" {
-				t.Error("it is not asked again")
+			if f := r.look(t, "m-1"); f.Offered == "" || f.Refused == "" {
+				t.Error("it, or the yardstick, is not asked again")
 			}
 		})
 	}
 }
 
-func TestPlatformAnswerThatContradictsItselfIsNotAskedForAgainBeforeItsDay(t *testing.T) {
-	r := newPlatform(t)
-	r.cloud.broken["m-1"] = &ecs.Error{Action: "DescribeImageSupportInstanceTypes", Class: ecs.Contradicted, Err: errors.New("it names no instance type at all")}
-	for range 3 {
-		if f := r.look(t, "m-1"); f.Offered != "" || f.Refused != "" {
-			t.Errorf("%+v", f)
+// A question whose answer is the same each time is not put again before its day; one that
+// failed by chance is. Neither keeps others from being put.
+func TestPlatformQuestionsThatFail(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		times int
+		cause string
+	}{
+		"contradicts_itself": {&ecs.Error{Class: ecs.Contradicted, Err: errors.New("it names no instance type at all")}, 1, "names no instance type"},
+		"not_understood":     {&ecs.Error{Class: ecs.BadRequest, Code: "InvalidImageId.NotFound", Err: errors.New("no")}, 1, "InvalidImageId.NotFound"},
+		"out_of_reach":       {&ecs.Error{Class: ecs.Transient, Err: errors.New("down")}, 3, "transient"},
+		"garbled":            {&ecs.Error{Class: ecs.BadAnswer, Err: errors.New("no JSON")}, 3, "bad-answer"},
+		"unknown":            {errors.New("by chance"), 3, "by chance"},
+	} {
+		r := newPlatform(t)
+		r.cloud.broken["m-1"] = tt.err
+		for i := range 3 {
+			if f := r.look(t, "m-1"); f.Offered != "" || f.Refused != "" {
+				t.Errorf("%s: %+v", name, f)
+			}
+			if f := r.look(t, fmt.Sprint("m-other-", i)); f.Offered == "" {
+				t.Errorf("%s: another image is not asked about", name)
+			}
+		}
+		if n := r.cloud.offered["m-1"]; n != tt.times {
+			t.Errorf("%s: asked %d times, want %d", name, n, tt.times)
+		}
+		if cause := r.memory.cause("m-1"); !strings.Contains(cause, tt.cause) {
+			t.Errorf("%s: the cause is %q", name, cause)
 		}
 	}
-	if n := r.cloud.offered["m-1"]; n != 1 {
-		t.Errorf("asked %d times", n)
-	}
-	if cause := r.memory.cause("m-1"); !strings.Contains(cause, "names no instance type") {
-		t.Errorf("the cause is %q", cause)
+}
+
+// An answer that is of a time to come, by a clock that was wrong, is asked for anew.
+func TestPlatformAnswerOfATimeToComeIsAskedForAnew(t *testing.T) {
+	r := newPlatform(t)
+	for ahead, calls := range map[time.Duration]int{time.Hour: 0, 2 * time.Hour: 1} {
+		id := fmt.Sprint("m-", ahead)
+		r.memory.items[scope.String()+event.EvidencePlatform+id] = event.EvidenceItem{ID: id, Asked: r.now.Add(ahead), Types: "ecs.g8i=2"}
+		if r.look(t, id); r.cloud.offered[id] != calls {
+			t.Errorf("an answer of %s from now: %d calls", ahead, r.cloud.offered[id])
+		}
 	}
 }
 
