@@ -103,7 +103,7 @@ func (c *Consoles) due(hung *hung, had *event.EvidenceItem) bool {
 	case had.Asked.IsZero(), had.Asked.Before(hung.started), age < -clockOff, age > beatDue:
 		return true
 	}
-	return had.Console == nil && age > consoleRetry || had.Console != nil && had.Console.End == probe.BootOpen.String() && age > consoleRetry
+	return age > consoleRetry && (had.Console == nil || had.Console.End == probe.BootOpen.String())
 }
 
 // read reads one log. What was read of the last start before counts on where that fails, is

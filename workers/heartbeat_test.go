@@ -532,6 +532,13 @@ func TestALogCountsWhileItCannotBeReadAgain(t *testing.T) {
 	}
 }
 
+func TestALogIsReadAlsoBehindOneThatIsKept(t *testing.T) {
+	r := newBeats(t, 0.05)
+	r.consoles.logs = map[string]ecs.Console{"i-2": {Updated: startedAt.Add(time.Minute), Log: []byte(loggedIn)}}
+	r.scan(t, runs("i-1"))
+	wantVerdict(t, r.scan(t, runs("i-1"), runs("i-2"))["i-2"], "observed.up", rules.Medium)
+}
+
 // A log that is newer than the machine's own answer and shows another kernel, or a
 // root named by device, stands beside that answer; an older one counts for nothing
 // against it.
@@ -555,6 +562,7 @@ func TestAConsoleThatIsNewerThanTheAnswer(t *testing.T) {
 		"named_newer":    {rules.GuestFacts{Kernel: shown, DeviceNames: rules.No}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.No, ConsoleNames: rules.Yes, Up: rules.Yes}},
 		"named_older":    {rules.GuestFacts{Kernel: shown, DeviceNames: rules.No}, byDevice, written.Add(time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.No, Up: rules.Yes}},
 		"named_both":     {rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes, Up: rules.Yes}},
+		"named_mapper":   {rules.GuestFacts{Kernel: shown}, strings.ReplaceAll(byDevice, "vda1", "mapper/centos-root"), written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, Up: rules.Yes}},
 		"named_alone":    {rules.GuestFacts{Kernel: shown}, byDevice, written.Add(-time.Minute), rules.GuestFacts{Kernel: shown, DeviceNames: rules.Yes, Up: rules.Yes}},
 	} {
 		t.Run(name, func(t *testing.T) {
