@@ -81,7 +81,8 @@ func TestAnImageIsToldOfByTheScanBefore(t *testing.T) {
 		"by the newest of two":                   {more, up, day, 2 * day, more, rules.Compatible},
 		"not by one that ended meanwhile":        {more, up, -time.Minute, day, up, rules.Compatible},
 		"by none where all ended meanwhile":      {more, up, -time.Hour, -time.Minute, "", rules.Unknown},
-		"not by one that is too old":             {up, "", 31 * day, 0, "", rules.Unknown},
+		"by one of almost 30 days":               {up, "", 30*day - 1, 0, up, rules.Compatible},
+		"not by one that is too old":             {up, "", 30 * day, 0, "", rules.Unknown},
 		"not by the earlier one that is revoked": {"", up, day, 2 * day, "", rules.Unknown},
 		"not of another system":                  {"shenlong-7=2/0 os=centos/7.9/", "", day, 0, "shenlong-7=2/0 os=centos/7.9/", rules.Unknown},
 	} {
@@ -118,6 +119,17 @@ func TestWhatIsToldDoesNotChangeInTheMiddleOfAScan(t *testing.T) {
 	r.memory.err = nil
 	if level, _ := r.judge(t, "s3", event.KindScan); level != rules.Unknown {
 		t.Error("it changed on a later page of the scan that could not look it up")
+	}
+}
+
+// What instances tell of their image cannot be held against an image that could not be
+// looked up.
+func TestAnImageThatWasNotAskedForIsToldOfNothing(t *testing.T) {
+	r := newFleetRig(t)
+	r.images.image.Facts = rules.ImageFacts{Presence: rules.ImageNotAsked}
+	r.told("m-1", "shenlong-7=2/0", time.Hour)
+	if level, fact := r.judge(t, "s", event.KindScan); level != rules.Unknown || fact != "" {
+		t.Errorf("%s, told %q", level, fact)
 	}
 }
 

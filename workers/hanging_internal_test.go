@@ -131,6 +131,35 @@ func TestRowsOfInstancesWithProfilesOfTheirOwnStay(t *testing.T) {
 	}
 }
 
+// Calls beside those that list are as many as the share allows; a page takes a call for each
+// hundred instances and one for the rest.
+func TestAShareIsOfTheCallsThatList(t *testing.T) {
+	for instances, want := range map[int]int{0: 0, 1: 1, 100: 1, 101: 2, 1000: 10} {
+		page := &event.InstancesListed{Walk: event.Walk{ScanID: "s"}}
+		page.SetInstances(make([]ecs.Instance, instances))
+		calls, taken := callShare{share: 1}, 0
+		for calls.listed(page); taken <= instances && calls.take("s"); {
+			taken++
+		}
+		if taken != want {
+			t.Errorf("%d calls beside those that list %d instances, want %d", taken, instances, want)
+		}
+	}
+}
+
+// A scan that is told apart makes its free calls once; sixteen are.
+func TestFreeCallsAreOfAScan(t *testing.T) {
+	calls := callShare{free: 1}
+	for i := range 16 {
+		if scan := fmt.Sprint(i); !calls.take(scan) || calls.take(scan) || calls.take("0") {
+			t.Fatalf("scan %s, or the first one beside it, makes none or two", scan)
+		}
+	}
+	if !calls.take("16") || calls.take("1") || !calls.take("0") {
+		t.Error("the first of seventeen is told apart, or the second is not")
+	}
+}
+
 // What the machine itself said counts more than what its console log shows.
 func TestWhatTheMachineSaidIsKept(t *testing.T) {
 	said := rules.GuestFacts{Kernel: "5.10", DeviceNames: rules.No, Release: "9"}

@@ -191,6 +191,18 @@ func TestHeartbeatsFirmWhatHangsOnThem(t *testing.T) {
 	}
 }
 
+// What heartbeats tell counts where no logs are read, and the other way round.
+func TestHeartbeatsAndConsolesCountAlone(t *testing.T) {
+	r := newBeats(t, 0.05)
+	r.heard("i-1", time.Minute)
+	r.worker.Consoles = nil
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+	r = newBeats(t, 0.05)
+	r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: startedAt.Add(time.Minute), Log: []byte(loggedIn)}}
+	r.worker.Beats = nil
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+}
+
 // Rules that come while a page waits for an answer judge the next page: a message names one
 // rule set, and one list of targets, for all that it says.
 func TestAPageIsJudgedByOneRuleSet(t *testing.T) {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -61,6 +64,7 @@ type sharedInMemory struct {
 	known   map[string]rules.ImageFacts
 	claimed map[string]bool
 	broken  bool
+	deaf    bool // what others learnt is told, and nothing taken
 }
 
 func (s *sharedInMemory) Claim(_ context.Context, _ ecs.Scope, ids []string, most int) (known map[string]rules.ImageFacts, claimed []string, _ error) {
@@ -84,6 +88,9 @@ func (s *sharedInMemory) Claim(_ context.Context, _ ecs.Scope, ids []string, mos
 func (s *sharedInMemory) Put(_ context.Context, _ ecs.Scope, images []ecs.Image) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.deaf {
+		return errors.New("bucket is full")
+	}
 	for _, img := range images {
 		s.known[img.ID] = img.Facts
 	}
@@ -93,6 +100,9 @@ func (s *sharedInMemory) Put(_ context.Context, _ ecs.Scope, images []ecs.Image)
 func (s *sharedInMemory) Release(_ context.Context, _ ecs.Scope, ids []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.deaf {
+		return errors.New("bucket is full")
+	}
 	for _, id := range ids {
 		delete(s.claimed, id)
 	}
@@ -169,23 +179,105 @@ func TestEachImageIsAskedForOnceByAllProcesses(t *testing.T) {
 	}
 }
 
-// What one call of the cloud said is shared before the next: others wait for it.
-func TestWhatIsLearntIsSharedCallByCall(t *testing.T) {
-	shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}}
+// A page waits for the images that another one asks for, and asks for the rest itself.
+func TestALookupWaitsForWhatAnotherAsksFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &imageAPI{asked: map[string]int{}, gate: make(chan struct{})}
+		c := newCache(api, nil, nil)
+		for _, list := range [][]string{{"m-1"}, {"m-1", "m-2"}, {"m-1"}} {
+			go func() {
+				got, failures, err := c.Lookup(t.Context(), scope, list)
+				if err != nil || len(failures) > 0 || slices.Contains(got, nil) {
+					t.Errorf("%v: %v, %v, %v", list, got, failures, err)
+				}
+			}()
+			synctest.Wait()
+		}
+		close(api.gate)
+		synctest.Wait()
+		if api.calls != 2 {
+			t.Errorf("%d calls for two images", api.calls)
+		}
+	})
+}
+
+// What another process asks for is waited for; after twenty seconds, in which it may have
+// died, this one asks.
+func TestAClaimOfAnotherProcessIsWaitedFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after, least, most time.Duration
+		calls              int
+	}{
+		"it answers": {time.Second, time.Second, 1100 * time.Millisecond, 0},
+		"it died":    {time.Hour, 20 * time.Second, 20100 * time.Millisecond, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{"m-1": true}}
+			put := time.AfterFunc(tt.after, func() {
+				shared.Put(t.Context(), scope, []ecs.Image{{ID: "m-1", Facts: rules.ImageFacts{Presence: rules.ImageFound}}})
+			})
+			defer put.Stop()
+			api := &imageAPI{asked: map[string]int{}}
+			began := time.Now()
+			got, _, err := lookup(t, newCache(api, shared, nil), []string{"m-1"})
+			if took := time.Since(began); err != nil || got["m-1"].Presence != rules.ImageFound || took < tt.least || took > tt.most || api.calls != tt.calls {
+				t.Errorf("%s: %v after %s and %d calls, %v", name, got["m-1"], took, api.calls, err)
+			}
+		})
+	}
+}
+
+func TestNoImageIsAskedForWhereAnInstanceNamesNone(t *testing.T) {
 	api := &imageAPI{asked: map[string]int{}}
-	api.before = func(ids []string) {
-		shared.mu.Lock()
-		defer shared.mu.Unlock()
-		if len(ids) > 50 || len(shared.known) != len(api.asked) || len(shared.claimed) != len(api.asked)+len(ids) {
-			t.Errorf("at a call for %d images: %d asked for, %d shared, %d claimed", len(ids), len(api.asked), len(shared.known), len(shared.claimed))
+	got, _, err := newCache(api, nil, nil).Lookup(t.Context(), scope, []string{"", "m-1"})
+	if err != nil || got[0] != nil || got[1] == nil || len(api.asked) != 1 {
+		t.Errorf("%v, %v, asked for %v", got, err, api.asked)
+	}
+}
+
+// That others do not learn what this process did is no failure, and the log says so.
+func TestWhatCannotBeSharedIsNamed(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		var log strings.Builder
+		shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}, deaf: deaf}
+		api := &imageAPI{asked: map[string]int{}}
+		c := workers.NewImageCache(api, shared, 1000, time.Hour, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+		if got, failures, err := lookup(t, c, []string{"m-1"}); err != nil || len(failures) != 0 || got["m-1"].Presence != rules.ImageFound {
+			t.Errorf("%v %v %v", got, failures, err)
+		}
+		api.err = &ecs.Error{Action: "DescribeImages", Class: ecs.Throttled}
+		if _, _, err := c.Lookup(t.Context(), scope, []string{"m-2"}); err == nil {
+			t.Error("no error")
+		}
+		for _, said := range []string{"image facts were not shared", "claims of images were not given up"} {
+			if strings.Contains(log.String(), said) != deaf {
+				t.Errorf("nothing is taken: %t; the log says\n%s", deaf, &log)
+			}
 		}
 	}
-	if got, _, err := lookup(t, newCache(api, shared, nil), ids(0, 129)); err != nil || len(got) != 130 {
-		t.Errorf("%d images, %v", len(got), err)
-	}
-	if api.calls != 3 {
-		t.Errorf("%d calls for 130 images", api.calls)
-	}
+}
+
+// What one call of the cloud said is shared before the next, which waits for nothing: others
+// wait for it.
+func TestWhatIsLearntIsSharedCallByCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		shared := &sharedInMemory{known: map[string]rules.ImageFacts{}, claimed: map[string]bool{}}
+		api := &imageAPI{asked: map[string]int{}}
+		api.before = func(ids []string) {
+			shared.mu.Lock()
+			defer shared.mu.Unlock()
+			if len(ids) > 50 || len(shared.known) != len(api.asked) || len(shared.claimed) != len(api.asked)+len(ids) {
+				t.Errorf("at a call for %d images: %d asked for, %d shared, %d claimed", len(ids), len(api.asked), len(shared.known), len(shared.claimed))
+			}
+		}
+		if got, _, err := lookup(t, newCache(api, shared, nil), ids(0, 129)); err != nil || len(got) != 130 {
+			t.Errorf("%d images, %v", len(got), err)
+		}
+		if took := time.Since(began); api.calls != 3 || took != 0 {
+			t.Errorf("%d calls for 130 images in %s", api.calls, took)
+		}
+	})
 }
 
 func TestThrottledLookupGivesItsClaimsUp(t *testing.T) {
@@ -259,6 +351,16 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if n := c.Len(); n > 130 {
 		t.Errorf("cache of 100 holds %d", n)
+	}
+}
+
+// What was asked for last is held, at least half as much as there is room for.
+func TestCacheForgetsTheOldest(t *testing.T) {
+	c := workers.NewImageCache(&imageAPI{asked: map[string]int{}}, nil, 4, time.Hour, time.Now, slog.New(slog.DiscardHandler))
+	for i, want := range []int{1, 2, 3, 4, 3, 4, 3} {
+		if _, _, err := c.Lookup(t.Context(), scope, []string{fmt.Sprint("m-", i)}); err != nil || c.Len() != want {
+			t.Errorf("after %d images %d are held, want %d; %v", i+1, c.Len(), want, err)
+		}
 	}
 }
 

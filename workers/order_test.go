@@ -2,6 +2,8 @@ package workers_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -21,13 +23,63 @@ func (a answer) Lookup(_ context.Context, _ ecs.Scope, ids []string) ([]*workers
 	return make([]*workers.Image, len(ids)), a.failures, nil
 }
 
-type last struct{ m event.Message }
+type last struct {
+	m   event.Message
+	err error
+}
 
-func (l *last) Publish(_ context.Context, m event.Message) error { l.m = m; return nil }
+func (l *last) Publish(_ context.Context, m event.Message) error { l.m = m; return l.err }
 
 type deaf struct{}
 
 func (deaf) Classified(int) {}
+
+// counted counts what it hears of.
+type counted struct{ instances int }
+
+func (c *counted) Classified(instances int) { c.instances += instances }
+
+// What no scan can count, and what no page may hold, is refused for good. A page of which
+// nobody was told is not done: its instances would be missing.
+func TestAPageIsDoneOnceItIsPublished(t *testing.T) {
+	rs, err := ruleset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := event.Walk{ScanID: "s", Kind: event.KindScan, Scope: scope, Lane: "1.0", Walk: "1.0"}
+	no := errors.New("no broker")
+	for name, tt := range map[string]struct {
+		without   func(*event.Walk)
+		instances int
+		err       error
+		terminal  bool
+	}{
+		"whole":               {func(*event.Walk) {}, event.MaxInstances, nil, false},
+		"not_published":       {func(*event.Walk) {}, 1, no, false},
+		"of_no_scan":          {func(w *event.Walk) { w.ScanID = "" }, 1, nil, true},
+		"of_no_account":       {func(w *event.Walk) { w.Scope.Account = "" }, 1, nil, true},
+		"of_no_region":        {func(w *event.Walk) { w.Scope.Region = "" }, 1, nil, true},
+		"of_more_than_it_may": {func(*event.Walk) {}, event.MaxInstances + 1, nil, true},
+	} {
+		out, heard := last{err: tt.err}, counted{}
+		w := workers.New(rs.NewClassifier(nil), answer{}, &out, &heard, slog.New(slog.DiscardHandler))
+		page := &event.InstancesListed{Walk: whole}
+		tt.without(&page.Walk)
+		instances := make([]ecs.Instance, tt.instances)
+		for i := range instances {
+			instances[i].ID = fmt.Sprint("i-", i)
+		}
+		page.SetInstances(instances)
+		err := w.HandlePage(t.Context(), page, time.Now())
+		done := tt.err == nil && !tt.terminal
+		if (err == nil) != done || event.IsTerminal(err) != tt.terminal || tt.err != nil && !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := map[bool]int{true: tt.instances}[done]; heard.instances != want {
+			t.Errorf("%s: %d instances are counted, want %d", name, heard.instances, want)
+		}
+	}
+}
 
 // A scan's lane may be walked twice. Where the later walk could not ask for
 // its images and the earlier one could, the earlier one knows more.

@@ -494,6 +494,7 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 	r := newPlatform(t)
 	r.cloud.families["m-1"] = []string{"ecs.g5"}
 	r.cloud.families["m-2"] = []string{"ecs.g5"}
+	r.cloud.families["m-3"] = []string{"ecs.g5"}
 	r.cloud.families[newestImage] = []string{"ecs.g5", "ecs.g6", "ecs.g7"}
 	rs, err := catalog.Load()
 	if err != nil {
@@ -505,6 +506,8 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 	w.Platform = r.Platform
 	page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
 	page.SetInstances([]ecs.Instance{
+		{ID: "i-4", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"},
+		{ID: "i-5", ImageID: "m-3", OSName: "CentOS  7.4 64位", Type: "ecs.g5.large", Family: "ecs.g5", Status: "Running"},
 		{ID: "i-1", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"},
 		{ID: "i-2", ImageID: "m-2", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Stopped"},
 		{ID: "i-3", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g5.large", Family: "ecs.g5", Status: "Running"},
@@ -521,7 +524,7 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 		}
 		for _, p := range out.Profiles {
 			f := out.Software[p.Software]
-			if believed := f.Image.Refused != ""; believed != (f.ImageID == "m-2") {
+			if believed := f.Image.Refused != ""; believed != (f.ImageID == "m-2" || f.ImageID == "m-3") {
 				t.Errorf("image %s is refused on %q", f.ImageID, f.Image.Refused)
 			}
 		}
@@ -529,11 +532,46 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 	if cause := r.memory.cause("m-1"); !strings.Contains(cause, "not believed") || !strings.Contains(cause, "ecs.g6.large") {
 		t.Errorf("the cause for m-1 is %q", cause)
 	}
-	if cause := r.memory.cause("m-2"); cause != "" {
-		t.Errorf("the cause for m-2 is %q; a stopped instance proves nothing", cause)
+	for _, id := range []string{"m-2", "m-3"} {
+		if cause := r.memory.cause(id); cause != "" {
+			t.Errorf("the cause for %s is %q; a stopped instance proves nothing, nor does one on what is offered", id, cause)
+		}
 	}
 	if n := r.cloud.offered["m-1"]; n != 1 {
 		t.Errorf("m-1 was asked about %d times", n)
+	}
+}
+
+// doubting takes back what the platform said.
+type doubting struct{ golden }
+
+func (d *doubting) Doubt(context.Context, ecs.Scope, string, rules.ImageFacts) *workers.Image {
+	return &workers.Image{}
+}
+
+// A page is judged also where an image is refused on what it runs on and nobody can take
+// that back: another process may have asked the platform, and images may be of a file.
+func TestPlatformAnswerThatNobodyCanTakeBack(t *testing.T) {
+	rs, err := ruleset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := rules.ImageFacts{Presence: rules.ImageFound, Refused: "ecs.g6"}
+	for name, tt := range map[string]struct {
+		images   workers.Images
+		platform *workers.Platform
+	}{
+		"no_platform": {&doubting{golden{workers.Image{Facts: refused}}}, nil},
+		"no_doubter":  {&golden{workers.Image{Facts: refused}}, newPlatform(t).Platform},
+	} {
+		var out last
+		w := workers.New(rs.NewClassifier(nil), tt.images, &out, deaf{}, slog.New(slog.DiscardHandler))
+		w.Platform = tt.platform
+		page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
+		page.SetInstances([]ecs.Instance{{ID: "i-1", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"}})
+		if err := w.HandlePage(t.Context(), page, time.Now()); err != nil || out.m == nil {
+			t.Errorf("%s: %v, %v", name, out.m, err)
+		}
 	}
 }
 
