@@ -142,7 +142,9 @@ func (p *Producer) rescanScope(ctx context.Context, req *event.ScanRequested, sc
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p.fill(ctx, scope, got.found)
+	if err := p.fill(ctx, scope, got.found); got.err == nil {
+		got.err = err
+	}
 	for page := range slices.Chunk(got.found, ecs.MaxPage) {
 		m := &event.InstancesListed{Walk: walk, Page: ended.Pages, Epoch: epoch.UnixNano(), Observed: got.observed.UnixNano()}
 		m.SetInstances(page)

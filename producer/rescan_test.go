@@ -2,7 +2,9 @@ package producer_test
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -65,6 +67,26 @@ func TestARescanIsAsOldAsItsOldestAnswer(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A rescan whose instances are judged without what they answered themselves says so, as a
+// scan does.
+func TestARescanNamesWhatMachinesAnsweredUnread(t *testing.T) {
+	for _, lost := range []error{nil, errors.New("no bucket")} {
+		c, j, o := &cloud{instances: fleet(3, time.Hour)}, &journal{}, options()
+		o.Guests = &machines{err: lost}
+		req := &event.ScanRequested{ScanID: "s", Kind: event.KindRescan, Accounts: []string{"1"}, Regions: []string{"cn-x"}, InstanceIDs: []string{c.instances[0].ID}}
+		if err := producer.New(o, c, accounts(c, "1"), j, nil).HandleRescan(t.Context(), req, time.Now(), "1"); err != nil {
+			t.Fatal(err)
+		}
+		ended := of[*event.LaneEnded](j)
+		if len(ended) != 1 || len(ended[0].Found) != 1 || (ended[0].Failure != nil) != (lost != nil) {
+			t.Fatalf("%v: ended %+v", lost, ended)
+		}
+		if f := ended[0].Failure; f != nil && (f.API != "shenscan" || !strings.Contains(f.Error, "no bucket")) {
+			t.Errorf("%+v", f)
+		}
 	}
 }
 

@@ -222,6 +222,7 @@ type walk struct {
 	unfit                 error
 	differ                error // an instance came twice, and not as the same one
 	foreign               int   // instances of creation times that were not asked for
+	unread                error // what machines answered could not be read
 	idle                  int   // answers in a row that brought nothing new
 	// What was published.
 	pages, rows int
@@ -279,7 +280,9 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			continue
 		}
 		fresh := w.fresh(page.Instances)
-		w.p.fill(ctx, w.job.Scope, fresh)
+		if err := w.p.fill(ctx, w.job.Scope, fresh); err != nil && w.unread == nil {
+			w.unread = err
+		}
 		answers <- answer{fresh, observed}
 		if page.Doubt != nil && doubt == nil {
 			doubt = page.Doubt
@@ -298,14 +301,21 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 	}
 }
 
-// fill adds what the machines themselves answered. Where that cannot be read,
-// they are judged without it, as those are that were never asked.
-func (p *Producer) fill(ctx context.Context, scope ecs.Scope, instances []ecs.Instance) {
+// fill adds what the machines themselves answered. Where that cannot be read, they
+// are judged without it, and the error says so: what a machine said of itself may
+// speak against its verdict.
+func (p *Producer) fill(ctx context.Context, scope ecs.Scope, instances []ecs.Instance) error {
 	if p.o.Guests == nil || len(instances) == 0 {
-		return
+		return nil
 	}
-	if err := p.o.Guests.Fill(ctx, scope, instances); err != nil {
-		p.o.Log.WarnContext(ctx, "what machines answered could not be read; they are judged without it", "account", scope.Account, "region", scope.Region, "err", err)
+	err := p.o.Guests.Fill(ctx, scope, instances)
+	if err == nil {
+		return nil
+	}
+	p.o.Log.WarnContext(ctx, "what machines answered could not be read; they are judged without it", "account", scope.Account, "region", scope.Region, "err", err)
+	return &ecs.Error{
+		Action: "shenscan", Scope: scope, Class: ecs.Transient, Err: fmt.Errorf("what machines answered could not be read, and they are judged without it: %w", err),
+		Mend: "see that NATS and the store can be read (shenscan doctor), then scan again",
 	}
 }
 
@@ -316,6 +326,9 @@ func (w *walk) ended(doubt error) error {
 	}
 	if doubt == nil && w.unfit != nil {
 		return &ecs.Error{Action: "DescribeInstances", Scope: w.job.Scope, Class: ecs.BadAnswer, Err: w.unfit, Mend: "look at its name and tags: they are longer than the cloud allows"}
+	}
+	if doubt == nil {
+		return w.unread
 	}
 	return doubt
 }

@@ -49,12 +49,12 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 		return nil
 	}
 	items, err := c.known(ctx, page.Scope, event.EvidenceConsole, idsOf(list))
-	if items == nil {
-		return err
-	}
-	answered, err := c.answered(ctx, page.Scope, list)
 	if err != nil {
 		return err
+	}
+	answered, lost := c.answered(ctx, page.Scope, list)
+	if lost != nil && !isUnread(lost) {
+		return lost
 	}
 	got := make([]event.EvidenceItem, len(list))
 	group, asking := errgroup.WithContext(ctx)
@@ -79,7 +79,10 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 		items[list[i].id] = got[i]
 		c.shows(&list[i], &got[i], answered[list[i].id], known)
 	}
-	return c.publish(ctx, page.Scope, event.EvidenceConsole, idsOf(list), items)
+	if err := c.publish(ctx, page.Scope, event.EvidenceConsole, idsOf(list), items); err != nil {
+		return err
+	}
+	return lost
 }
 
 // answered is when machines answered that were asked themselves; zero where that

@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/outcome"
 )
@@ -204,8 +206,40 @@ type denial struct {
 // deniedFor is how long a scope that refuses a question is not asked it.
 const deniedFor = time.Hour
 
-// known returns what is kept of some ids. Where that cannot be read, it is nil and
-// nobody is asked.
+// unread is that something kept of earlier scans could not be read. What speaks against a
+// verdict may be there, so that the scan names it and is not complete.
+type unread struct{ record.Failure }
+
+func (u *unread) Error() string { return u.Failure.Error }
+
+func unreadOf(scope ecs.Scope, source string, err error) error {
+	return &unread{record.Failure{
+		Account: scope.Account, Region: scope.Region, API: "shenscan", Class: ecs.Transient.String(),
+		Error: fmt.Sprintf("what earlier scans found out (%s) could not be read, and verdicts do without it: %v", source, err),
+		Mend:  "see that a sink runs and that its store can be read (shenscan doctor), then scan again",
+	}}
+}
+
+func isUnread(err error) bool {
+	_, is := errors.AsType[*unread](err)
+	return is
+}
+
+// unlessUnread returns err, or notes in failures that something kept could not be read and
+// returns nil: what is judged is judged without it.
+func unlessUnread(err error, failures *[]record.Failure) error {
+	lost, is := errors.AsType[*unread](err)
+	if !is {
+		return err
+	}
+	if !slices.Contains(*failures, lost.Failure) {
+		*failures = append(*failures, lost.Failure)
+	}
+	return nil
+}
+
+// known returns what is kept of some ids. Where that cannot be read, the error is an unread,
+// and nobody is to be asked: asking again what is known would cost calls without end.
 func (a *asker) known(ctx context.Context, scope ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
 	items := make(map[string]event.EvidenceItem, len(ids))
 	for part := range slices.Chunk(ids, event.MaxEvidence) {
@@ -213,9 +247,9 @@ func (a *asker) known(ctx context.Context, scope ecs.Scope, source string, ids [
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil { // asking again what is known would cost calls without end
+		if err != nil {
 			a.log.WarnContext(ctx, "evidence that is kept could not be read; verdicts do without it", "source", source, "account", scope.Account, "region", scope.Region, "err", err)
-			return nil, nil
+			return nil, unreadOf(scope, source, err)
 		}
 		for id, item := range had {
 			items[id] = keptItem(id, item)

@@ -50,7 +50,7 @@ const (
 // look finds out which guests are up, and says so of them in known.
 func (h *Heartbeats) look(ctx context.Context, page *event.InstancesListed, list []hung, known map[string]rules.GuestFacts) error {
 	items, err := h.known(ctx, page.Scope, event.EvidenceHeartbeat, idsOf(list))
-	if items == nil {
+	if err != nil {
 		return err
 	}
 	lookup := &beatLookup{h, page, items}

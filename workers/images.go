@@ -247,10 +247,15 @@ func (c *ImageCache) done(scope ecs.Scope, ids []string) {
 // store keeps what the cloud said of images of a scope until it is to be asked
 // again.
 func (c *ImageCache) store(scope ecs.Scope, images []ecs.Image) {
+	c.remember(scope, images, c.ttl, nil)
+}
+
+// remember keeps images for a while, with what of them could not be found out.
+func (c *ImageCache) remember(scope ecs.Scope, images []ecs.Image, ttl time.Duration, failed *record.Failure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, img := range images {
-		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(c.ttl)})
+		c.put(imageKey{scope, img.ID}, &Image{Facts: img.Facts, until: c.now().Add(ttl), failed: failed})
 	}
 }
 
@@ -337,6 +342,13 @@ const failureTTL = time.Minute
 // shared with them, or given up where the lookup failed.
 func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, claimed bool) error {
 	images, err := c.api.Images(ctx, scope, ids)
+	if lost, is := errors.AsType[*unread](err); is { // all but what was known before is there
+		if claimed {
+			c.release(context.WithoutCancel(ctx), scope, ids)
+		}
+		c.remember(scope, images, failureTTL, &lost.Failure)
+		return nil
+	}
 	if err == nil {
 		c.store(scope, images)
 		if claimed {
@@ -358,10 +370,10 @@ func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, cla
 		failure.Code, failure.Mend, failure.RequestID = e.Code, e.Mend, e.RequestID
 	}
 	c.log.WarnContext(ctx, "images could not be looked up", "account", scope.Account, "region", scope.Region, "images", len(ids), "err", err)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, id := range ids {
-		c.put(imageKey{scope, id}, &Image{until: c.now().Add(failureTTL), failed: &failure})
+	unknown := make([]ecs.Image, len(ids))
+	for i, id := range ids {
+		unknown[i].ID = id
 	}
+	c.remember(scope, unknown, failureTTL, &failure)
 	return nil
 }

@@ -83,18 +83,23 @@ const (
 	yardstickFor = time.Hour
 )
 
-// Images implements ImageAPI.
+// Images implements ImageAPI. Where answers of before cannot be read, the error is an
+// unread, and the images come with it.
 func (p *Platform) Images(ctx context.Context, scope ecs.Scope, ids []string) ([]ecs.Image, error) {
 	images, err := p.cloud.Images(ctx, scope, ids)
 	if err != nil {
 		return nil, err
 	}
+	var lost error
 	for part := range slices.Chunk(images, event.MaxEvidence/2) {
-		if err := p.fill(ctx, scope, part); err != nil {
+		switch err := p.fill(ctx, scope, part); {
+		case isUnread(err):
+			lost = err
+		case err != nil:
 			return nil, err
 		}
 	}
-	return images, nil
+	return images, lost
 }
 
 // fill adds the platform's answers to images.
@@ -118,7 +123,7 @@ func (p *Platform) fill(ctx context.Context, scope ecs.Scope, images []ecs.Image
 		all = append(all, event.YardstickPrefix+arch)
 	}
 	had, err := p.known(ctx, scope, event.EvidencePlatform, all)
-	if had == nil {
+	if err != nil {
 		return err
 	}
 	for _, arch := range slices.Sorted(maps.Keys(archs)) {

@@ -464,8 +464,9 @@ func TestPlatformAnswerCountsWhileItCannotBeRenewed(t *testing.T) {
 func TestPlatformIsNotAskedWhereWhatIsKeptCannotBeRead(t *testing.T) {
 	r := newPlatform(t)
 	r.memory.err = errors.New("no sink answers")
-	if f := r.look(t, "m-1"); f.Offered != "" || f.Presence != rules.ImageFound {
-		t.Errorf("%+v", f)
+	images, err := r.Images(t.Context(), scope, []string{"m-1"})
+	if err == nil || len(images) != 1 || images[0].Facts.Offered != "" || images[0].Facts.Presence != rules.ImageFound {
+		t.Errorf("%+v, %v", images, err)
 	}
 	if n := r.cloud.calls(); n != 0 {
 		t.Errorf("%d calls; what is known would be asked for again and again", n)

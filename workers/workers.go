@@ -85,7 +85,7 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 		return err
 	}
 	if w.Fleet != nil {
-		if err := w.Fleet.add(ctx, page, images); err != nil {
+		if err := unlessUnread(w.Fleet.add(ctx, page, images), &failures); err != nil {
 			return err
 		}
 	}
@@ -94,16 +94,17 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	out, hanging := classify(reader, page, images)
 	span.End(nil)
 	if w.Beats != nil || w.Consoles != nil {
-		if err := w.heard(ctx, reader, page, images, out, hanging); err != nil {
+		if err := w.heard(ctx, reader, page, images, out, hanging, &failures); err != nil {
 			return err
 		}
 	}
 	out.Failures = failures
 	out.Order = order(page, stored)
 	if len(failures) > 0 {
-		// Judged without its images. Another walk of the same scan that had
-		// them is to win, also where it was earlier or its page arrived first;
-		// otherwise a scan could end complete with less than it knew.
+		// Judged without its images, or without what was known before. Another
+		// walk of the same scan that had them is to win, also where it was earlier
+		// or its page arrived first; otherwise a scan could end complete with less
+		// than it knew.
 		out.Order = page.Epoch
 	}
 	if err := w.bus.Publish(ctx, out); err != nil {
@@ -114,8 +115,8 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 }
 
 // heard asks for what verdicts of the page hang on, the cheapest first, and judges
-// again where something became known.
-func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int) error {
+// again where something became known. What cannot be read of before is noted in failures.
+func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int, failures *[]record.Failure) error {
 	if w.Beats != nil {
 		w.Beats.calls.listed(page)
 	}
@@ -127,7 +128,7 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 	}
 	asking, span := trace.Start(ctx, "ask for guests", trace.Int("shenscan.profiles", len(hanging)))
 	list := hungOf(page, hanging)
-	guests, err := w.ask(asking, page, list)
+	guests, err := w.ask(asking, page, list, failures)
 	span.End(err)
 	if err == nil && len(guests) > 0 {
 		judgeAgain(reader, page, images, out, list, guests)
@@ -137,10 +138,10 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 
 // ask finds out what guests are up: by a console log only where no heartbeat
 // tells.
-func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hung) (map[string]rules.GuestFacts, error) {
+func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hung, failures *[]record.Failure) (map[string]rules.GuestFacts, error) {
 	known := map[string]rules.GuestFacts{}
 	if w.Beats != nil {
-		if err := w.Beats.look(ctx, page, list, known); err != nil {
+		if err := unlessUnread(w.Beats.look(ctx, page, list, known), failures); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +151,7 @@ func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hu
 			_, up := known[x.id]
 			return up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired"
 		})
-		if err := w.Consoles.look(ctx, page, list, known); err != nil {
+		if err := unlessUnread(w.Consoles.look(ctx, page, list, known), failures); err != nil {
 			return nil, err
 		}
 	}
