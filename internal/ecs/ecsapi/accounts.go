@@ -202,10 +202,14 @@ func (a *AccountSet) whoami(ctx context.Context, who *identity) (string, error) 
 func (c *Client) callerOf(ctx context.Context, name string, ring *keyring) (string, error) {
 	type caller struct {
 		AccountID string `json:"AccountId"`
+		Arn       string
 	}
 	return askAt(ctx, c, c.sts, ring, stsScope(name), newRequest(stsVersion, actIdentity), decoding(func(answer *caller) (string, error) {
 		if !accountID(answer.AccountID) {
 			return "", errors.New("AccountId is missing or no account id")
+		}
+		if of := accountOf.FindStringSubmatch(answer.Arn); of != nil && of[1] != answer.AccountID {
+			return "", fmt.Errorf("the keys are of account %s by AccountId and of account %s by Arn", answer.AccountID, of[1])
 		}
 		return answer.AccountID, nil
 	}))
@@ -436,8 +440,8 @@ func (r *role) fetch(ctx context.Context) (lease, error) {
 	return askAt(ctx, r.c, r.c.sts, r.base, stsScope(r.account.name()), req, func(body []byte) (lease, error) { return decodeAssumed(body, r.account.id()) })
 }
 
-// assumedBy matches whose role was assumed, where the answer says it in digits.
-var assumedBy = regexp.MustCompile(`^acs:[a-z]+::(\d+):`)
+// accountOf matches whose user or role an ARN names, where it says it in digits.
+var accountOf = regexp.MustCompile(`^acs:[a-z]+::(\d+):`)
 
 // decodeAssumed reads the keys of a role of an account.
 func decodeAssumed(body []byte, account string) (lease, error) {
@@ -457,7 +461,7 @@ func decodeAssumed(body []byte, account string) (lease, error) {
 	if credentials == nil || credentials.AccessKeyID == "" || credentials.AccessKeySecret == "" || credentials.SecurityToken == "" || credentials.Expiration.IsZero() {
 		return lease{}, missing("Credentials")
 	}
-	if of := assumedBy.FindStringSubmatch(answer.AssumedRoleUser.Arn); of != nil && of[1] != account {
+	if of := accountOf.FindStringSubmatch(answer.AssumedRoleUser.Arn); of != nil && of[1] != account {
 		return lease{}, fmt.Errorf("the role that was assumed is of account %s, and not of %s as its ARN says", of[1], account)
 	}
 	return lease{Keys{NewSecret(credentials.AccessKeyID), NewSecret(credentials.AccessKeySecret), NewSecret(credentials.SecurityToken)}, credentials.Expiration}, nil

@@ -281,6 +281,24 @@ func TestARoleOfAnotherAccountIsNotTaken(t *testing.T) {
 	}
 }
 
+func TestACallerOfTwoAccountsIsOfNone(t *testing.T) {
+	t.Parallel()
+	for arn, of := range map[string]string{
+		"acs:ram::" + testAccount + ":user/x": testAccount, "acs:sts::" + testAccount + ":assumed-role/r/s": testAccount, "acs:ram::123456789012****:root": testAccount, "": testAccount,
+		"acs:ram::9999999999999999:user/x": "",
+	} {
+		f := newFake(t, map[string]http.HandlerFunc{actIdentity: func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, `{"RequestId":"r","AccountId":"`+testAccount+`","Arn":"`+arn+`"}`)
+		}})
+		listed, err := newTestClient(t, f, nil).Accounts(t.Context())
+		if err != nil || len(listed) != 1 || listed[0].ID != of || (listed[0].Err == nil) != (of != "") {
+			t.Errorf("%q: %+v, %v", arn, listed, err)
+		} else if of == "" && !strings.Contains(listed[0].Err.Error(), "9999999999999999") {
+			t.Errorf("%v does not name the other account", listed[0].Err)
+		}
+	}
+}
+
 func TestAccountsThatAreNotConfiguredAreRefused(t *testing.T) {
 	f := newFake(t, nil)
 	for name, tc := range map[string]struct {
