@@ -255,7 +255,7 @@ func compareScopes(a, b ecs.Scope) int {
 // are named.
 func (p *Producer) planAccount(ctx context.Context, account string, wanted []string) planned {
 	regions, err := p.roster.Regions(ctx, account)
-	if err != nil {
+	if err != nil && len(regions) == 0 {
 		return planned{failed: []record.Failure{failure(ecs.Scope{Account: account}, "DescribeRegions", err)}}
 	}
 	var scopes []ecs.Scope
@@ -267,8 +267,12 @@ func (p *Producer) planAccount(ctx context.Context, account string, wanted []str
 		}
 		known[region.ID] = true
 	}
+	notKnown := func(region string) bool { return !known[region] }
+	if err != nil && (len(wanted) == 0 || slices.ContainsFunc(wanted, notKnown)) {
+		failed = append(failed, failure(ecs.Scope{Account: account}, "DescribeRegions", err))
+	}
 	for _, asked := range wanted {
-		if !known[asked] {
+		if notKnown(asked) && err == nil {
 			failed = append(failed, record.Failure{
 				Account: account, API: "DescribeRegions", Class: ecs.RegionClosed.String(),
 				Error: fmt.Sprintf("region %q is not among the %d that DescribeRegions names", asked, len(regions)),
@@ -277,7 +281,7 @@ func (p *Producer) planAccount(ctx context.Context, account string, wanted []str
 		}
 	}
 	slices.SortFunc(scopes, compareScopes)
-	return planned{scopes, true, failed}
+	return planned{scopes, err == nil, failed}
 }
 
 // maxIDs bounds one rescan request.

@@ -198,9 +198,8 @@ func (r *Roster) CheckRegion(ctx context.Context, accounts []string, region stri
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
+		if err != nil { // there may be others
 			unread = err
-			continue
 		}
 		for _, there := range regions {
 			if there.ID == region {
@@ -231,11 +230,12 @@ func (r *Roster) regionsOf(ctx context.Context, account, wanted string) ([]ecs.R
 	return r.Regions(ctx, account)
 }
 
-// Regions asks which regions an account has. That it has none is no answer.
+// Regions asks which regions an account has. That it has none is no answer. Where there
+// are regions beside an error, they may not be all.
 func (r *Roster) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
 	regions, err := r.regions(ctx, account)
 	if err != nil {
-		return nil, err
+		return regions, err
 	}
 	if len(regions) == 0 {
 		return nil, &ecs.Error{

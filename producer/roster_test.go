@@ -435,3 +435,38 @@ func TestARegionIsRefusedWhereNoAccountHasIt(t *testing.T) {
 		t.Error("a region of accounts that are not scanned is taken")
 	}
 }
+
+// partlyNamed is a cloud whose list of regions says that it is not all.
+type partlyNamed struct{ *cloud }
+
+func (c *partlyNamed) Regions(ctx context.Context, account string) ([]ecs.Region, error) {
+	regions, _ := c.cloud.Regions(ctx, account)
+	return regions, &ecs.Error{Action: "DescribeRegions", Scope: ecs.Scope{Account: account}, Class: ecs.Contradicted, Err: errors.New("it goes on under a NextToken")}
+}
+
+func TestRegionsThatAreNotAllAreScannedAndTheRestIsNotTakenForNone(t *testing.T) {
+	c := &partlyNamed{&cloud{regions: []string{"cn-x", "cn-y"}}}
+	r := producer.NewRoster(&directory{accounts: []ecs.Account{{ID: "1"}}}, c, nil, time.Now)
+	got, _ := plan(t, c, r, &event.ScanRequested{})
+	if len(got.Scopes) != 2 || len(got.Failed) != 1 || got.Failed[0].Region != "" || !strings.Contains(got.Failed[0].Error, "goes on") {
+		t.Errorf("planned %+v, failed %+v", got.Scopes, got.Failed)
+	}
+	if got.Accounts[0].Listed {
+		t.Error("the regions of the account are said to be listed")
+	}
+	// A region that is there can be asked for, and nothing is wrong with that.
+	got, _ = plan(t, c, r, &event.ScanRequested{Regions: []string{"cn-y"}})
+	if len(got.Scopes) != 1 || len(got.Failed) != 0 {
+		t.Errorf("planned %+v, failed %+v", got.Scopes, got.Failed)
+	}
+	if err := r.CheckRegion(t.Context(), []string{"1"}, "cn-y"); err != nil {
+		t.Error(err)
+	}
+	// One that it does not name may be there all the same.
+	if got, _ = plan(t, c, r, &event.ScanRequested{Regions: []string{"cn-z"}}); len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Error, "goes on") {
+		t.Errorf("failed %+v", got.Failed)
+	}
+	if err := r.CheckRegion(t.Context(), []string{"1"}, "cn-z"); err == nil || !strings.Contains(err.Error(), "goes on") {
+		t.Error(err)
+	}
+}

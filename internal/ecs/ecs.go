@@ -253,7 +253,8 @@ type PlatformAPI interface {
 // keep to the rate limit, and return *Error for everything that the cloud
 // refused. A short answer is never returned for a failed call.
 type API interface {
-	// Regions lists the regions that the account may use (DescribeRegions).
+	// Regions lists the regions that the account may use (DescribeRegions). Where
+	// the answer says that it is not all, its regions come beside the error.
 	Regions(ctx context.Context, account string) ([]Region, error)
 	// Instances returns one page of DescribeInstances. A page without instances
 	// is returned only after a dry run that began behind it has proved that the

@@ -16,12 +16,16 @@ import (
 // What is made of the answers of each action, as the calls do it.
 var (
 	decodeTypes   = decoding((*wireTypes).page)
-	decodeStock   = decoding((*wireZones).zones)
-	decodeRegions = decoding((*wireRegions).regions)
+	decodeStock   = decodingRest(func(w *wireZones, rest present) ([]ecs.ZoneStock, error) { return w.zones("cn-hangzhou", rest) })
+	decodeRegions = decodingRest((*wireRegions).regions)
 )
 
 func decodeImages(body []byte, region string) (*imageListing, error) {
-	return decoding(func(w *wireImages) (*imageListing, error) { return w.listing(region) })(body)
+	return decodingRest(func(w *wireImages, rest present) (*imageListing, error) { return w.listing(region, rest) })(body)
+}
+
+func decodeChanges(body []byte) (wireZones, error) {
+	return decodingRest((*wireZones).ended)(body)
 }
 
 func decodeDisks(body []byte, region string) (*diskAnswer, error) {

@@ -29,7 +29,7 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 	}
 	req := asideRequest(actChanges, "RegionId", scope.Region, "ResourceId", query.Instance, "DestinationResource", "InstanceType", "OperationType", "Upgrade",
 		"Conditions.1", "DiskCategory", "MigrateAcrossZone", across)
-	answer, err := ask(ctx, c, scope, req, asItIs[wireZones])
+	answer, err := ask(ctx, c, scope, req, decodingRest((*wireZones).ended))
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +43,8 @@ func (c *Client) TypeChanges(ctx context.Context, scope ecs.Scope, query ecs.Cha
 // wireZones is an answer of DescribeResourcesModification or DescribeAvailableResource.
 type wireZones struct {
 	RequestID      string `json:"RequestId"`
+	Ending         ending `json:",inline"`
+	cut            string // why there may be other zones, or more of one
 	AvailableZones maybe[struct {
 		AvailableZone list[struct {
 			RegionID           string `json:"RegionId"`
@@ -70,6 +72,12 @@ type wireSupported struct {
 	}]
 }
 
+// ended notes whether the answer says that it is not all.
+func (m *wireZones) ended(rest present) (out wireZones, err error) {
+	m.cut, err = m.Ending.cut(rest, len(m.AvailableZones.v.AvailableZone), "zones")
+	return *m, err
+}
+
 // types are those of the instance's own zone. One that is offered as it is and
 // after a condition is offered as it is; of one that stands twice in a list the worse
 // counts.
@@ -78,6 +86,8 @@ func (m *wireZones) types(region, zone string) (out map[string]ecs.TypeChange, d
 	switch {
 	case len(zones) == 0:
 		return nil, "it names no zone"
+	case m.cut != "":
+		return nil, m.cut
 	case zone == "" && len(zones) > 1:
 		return nil, "it names several zones, and that of the instance is not known"
 	}

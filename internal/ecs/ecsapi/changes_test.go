@@ -64,10 +64,12 @@ func TestTheWorseOfWhatIsSaidOfAChangeCounts(t *testing.T) {
 		{name: "a_zone_whose_status_nobody_knows", zones: zone(`"Status":"Closing"`, list(good)), want: ecs.TypeChange{Stock: ecs.InStock, Odd: "Closing"}},
 		{name: "the_zone_is_not_known", zones: zone(open, list(good)), zone: "-", want: ecs.TypeChange{Stock: ecs.InStock}},
 		{name: "and_there_are_several", zones: zone(open, list(good)) + "," + zone(open, list(good)), zone: "-", doubt: "several zones"},
+		{name: "a_list_that_goes_on", zones: zone(open, list(good)) + `]},"NextToken":"x","A":{"B":[`, doubt: "goes on under a NextToken"},
+		{name: "a_list_that_says_so", zones: zone(open, list(good)) + `]},"IsTruncated":true,"A":{"B":[`, doubt: "says that there are more"},
 		{name: "another_kind_of_resource", zones: zone(open, strings.Replace(list(good), "InstanceType", "SystemDisk", 1)), doubt: "no type at all"},
 	} {
-		var answer wireZones
-		if err := unmarshal([]byte(`{"AvailableZones":{"AvailableZone":[`+c.zones+`]}}`), &answer); err != nil {
+		answer, err := decodeChanges([]byte(`{"AvailableZones":{"AvailableZone":[` + c.zones + `]}}`))
+		if err != nil {
 			t.Fatal(c.name, err)
 		}
 		at := "r-a"

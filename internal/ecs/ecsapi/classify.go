@@ -110,6 +110,30 @@ func goesOn(rest present) (more bool, err error) {
 	return more, nil
 }
 
+// ending is what an answer says of a list that has no further pages, or of which no other
+// was asked for.
+type ending struct {
+	NextToken  string
+	TotalCount count
+}
+
+// cut says why so many things may not be all, "" where nothing says so. rest are the
+// members of the answer that nobody asks for.
+func (e *ending) cut(rest present, listed int, things string) (string, error) {
+	more, err := goesOn(rest)
+	switch {
+	case err != nil:
+		return "", err
+	case e.NextToken != "":
+		return "it goes on under a NextToken, which the action does not take", nil
+	case orNone(e.TotalCount) > listed:
+		return fmt.Sprintf("it counts %d %s and names %d", e.TotalCount.v, things, listed), nil
+	case more:
+		return "it says that there are more " + things + ", and not where", nil
+	}
+	return "", nil
+}
+
 // meansSuccess reports whether a code or message says that nothing went wrong;
 // private clouds send such ones with good answers.
 func meansSuccess(s string) bool {

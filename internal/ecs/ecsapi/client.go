@@ -191,13 +191,19 @@ func asItIs[T any](body []byte) (answer T, err error) {
 
 // decoding reads an answer that is a W and what read makes of it.
 func decoding[W, T any](read func(*W) (T, error)) func(body []byte) (T, error) {
+	return decodingRest(func(answer *W, _ present) (T, error) { return read(answer) })
+}
+
+// decodingRest is decoding for a read that looks at the other members of the answer, too.
+func decodingRest[W, T any](read func(*W, present) (T, error)) func(body []byte) (T, error) {
 	return func(body []byte) (T, error) {
-		answer, err := asItIs[W](body)
+		var answer W
+		rest, err := unmarshalRest(body, &answer)
 		if err != nil {
 			var none T
 			return none, err
 		}
-		return read(&answer)
+		return read(&answer, rest)
 	}
 }
 

@@ -603,3 +603,147 @@ func TestAnAnswerThatSpeaksAgainstItselfIsNotTakenAsItStands(t *testing.T) {
 		t.Errorf("an empty count is %d, %v", n, err)
 	}
 }
+
+// TestAListThatSaysThatItGoesOnIsNotAll asks for lists of which the API knows no pages, in answers
+// that say all the same that there is more: what they do not name may be there.
+func TestAListThatSaysThatItGoesOnIsNotAll(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ members, says string }{
+		"a token":             {`"NextToken":"x"`, "goes on under a NextToken"},
+		"more are counted":    {`"TotalCount":3`, "counts 3"},
+		"HasMore":             {`"HasMore":true`, "says that there are more"},
+		"istruncated":         {`"istruncated":"True"`, "says that there are more"},
+		"a token in capitals": {`"NEXTTOKEN":"x"`, "under two names"},
+		"all are counted":     {`"TotalCount":2,"NextToken":"","HasMore":false`, ""},
+		"nothing is said":     {`"HostId":"h"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := func(list string) http.HandlerFunc {
+				return func(w http.ResponseWriter, _ *http.Request) {
+					answer(w, 200, `{"RequestId":"r",`+tc.members+`,`+list+`}`)
+				}
+			}
+			c := newTestClient(t, newFake(t, map[string]http.HandlerFunc{
+				actRegions: body(`"Regions":{"Region":[{"RegionId":"cn-hangzhou"},{"RegionId":"cn-beijing"},{"RegionId":"cn-beijing"}]}`),
+				actStock:   body(`"AvailableZones":{"AvailableZone":[{"ZoneId":"cn-hangzhou-h"},{"ZoneId":"cn-hangzhou-i"}]}`),
+				actOffered: body(`"InstanceTypes":{"InstanceType":[{"InstanceTypeId":"ecs.g6.large"},{"InstanceTypeId":"ecs.g7.large"}]}`),
+			}), nil)
+			regions, err := c.Regions(t.Context(), testAccount)
+			for asked, err := range map[string]error{
+				actRegions: err,
+				actStock:   second(c.Stock(t.Context(), testScope, ecs.StockQuery{})),
+				actOffered: second(c.OfferedFamilies(t.Context(), testScope, "m-1")),
+			} {
+				if said := fmt.Sprint(err); (err == nil) != (tc.says == "") || !strings.Contains(said, tc.says) {
+					t.Errorf("%s: %v", asked, err)
+				}
+			}
+			if twice := tc.says == "under two names"; len(regions) != 3 && !twice {
+				t.Errorf("%d regions that were named are returned", len(regions))
+			}
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestAnImageIsNotMissingFromAListThatGoesOn asks for two images, of which the answers hold one.
+func TestAnImageIsNotMissingFromAListThatGoesOn(t *testing.T) {
+	t.Parallel()
+	for members, says := range map[string]string{
+		`"NextToken":"x"`: "goes on under a NextToken", `"HasMore":true`: "says that there are more", `"nextToken":"x"`: "under two names", `"PageNumber":1`: "",
+	} {
+		t.Run(members, func(t *testing.T) {
+			f := newFake(t, map[string]http.HandlerFunc{actImages: func(w http.ResponseWriter, r *http.Request) {
+				rows := ""
+				if strings.HasPrefix(r.URL.Query().Get("ImageId"), "m-1") {
+					rows = `{"ImageId":"m-1"}`
+				}
+				answer(w, 200, `{"RequestId":"r",`+members+`,"Images":{"Image":[`+rows+`]}}`)
+			}})
+			images, err := newTestClient(t, f, nil).Images(t.Context(), testScope, []string{"m-1", "m-2"})
+			if said := fmt.Sprint(err); (err == nil) != (says == "") || !strings.Contains(said, says) {
+				t.Errorf("said %q of %+v", said, images)
+			}
+		})
+	}
+}
+
+// TestAnInstanceTypeThatComesTwiceAsAnotherIsNotTaken reads a catalogue on two pages.
+func TestAnInstanceTypeThatComesTwiceAsAnotherIsNotTaken(t *testing.T) {
+	t.Parallel()
+	const first = `{"InstanceTypeId":"ecs.g8i.large","InstanceTypeFamily":"ecs.g8i","CpuArchitecture":"X86","NvmeSupport":"required"}`
+	for name, tc := range map[string]struct{ last, says string }{
+		"alike":            {`"InstanceTypes":{"InstanceType":[` + first + `]}`, ""},
+		"NVMe":             {`"InstanceTypes":{"InstanceType":[` + strings.Replace(first, "required", "unsupported", 1) + `]}`, `"ecs.g8i.large" comes twice`},
+		"the architecture": {`"InstanceTypes":{"InstanceType":[` + strings.Replace(first, "X86", "ARM", 1) + `]}`, `"ecs.g8i.large" comes twice`},
+		"more are counted": {`"TotalCount":3,"InstanceTypes":{"InstanceType":[` + first + `]}`, "counts 3 instance types and names 1"},
+		"none":             {`"InstanceTypes":{"InstanceType":[]}`, "names no instance type at all"},
+		"more are said":    {`"HasMore":true,"InstanceTypes":{"InstanceType":[]}`, "says that there are more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "none" {
+				_, err := newTestClient(t, newFake(t, map[string]http.HandlerFunc{actTypes: func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, `{"RequestId":"r",`+tc.last+`}`) }}), nil).InstanceTypes(t.Context(), testAccount)
+				if err == nil || !strings.Contains(err.Error(), tc.says) {
+					t.Error(err)
+				}
+				return
+			}
+			f := newFake(t, map[string]http.HandlerFunc{actTypes: func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("NextToken") == "" {
+					answer(w, 200, `{"RequestId":"r","NextToken":"2","HasMore":true,"InstanceTypes":{"InstanceType":[`+first+`]}}`)
+					return
+				}
+				answer(w, 200, `{"RequestId":"r","NextToken":"",`+tc.last+`}`)
+			}})
+			types, err := newTestClient(t, f, nil).InstanceTypes(t.Context(), testAccount)
+			if said := fmt.Sprint(err); (err == nil) != (tc.says == "") || !strings.Contains(said, tc.says) {
+				t.Errorf("said %q of %+v", said, types)
+			}
+		})
+	}
+}
+
+// TestWhatIsSaidOfAnImageTwiceCountsAsTheWorse reads images whose checks and tags contradict
+// each other: of a check the worse result counts, of a text neither.
+func TestWhatIsSaidOfAnImageTwiceCountsAsTheWorse(t *testing.T) {
+	t.Parallel()
+	check := func(name, value, risk string) string {
+		return fmt.Sprintf(`{"Name":%q,"Value":%q,"RiskCode":%q}`, name, value, risk)
+	}
+	tag := func(value string) string {
+		return fmt.Sprintf(`{"TagKey":"acs:ecs:image:kernelVersion","TagValue":%q}`, value)
+	}
+	for name, tc := range map[string]struct {
+		checks, tags []string
+		want         rules.ImageFacts
+		says         string
+	}{
+		"a good check":            {checks: []string{check("Nvme", "supported", "")}, want: rules.ImageFacts{CheckNVMe: rules.Yes}},
+		"twice alike":             {checks: []string{check("Nvme", "supported", ""), check("GUESTOS.Nvme", "Passed", "")}, want: rules.ImageFacts{CheckNVMe: rules.Yes}},
+		"bad, then good":          {checks: []string{check("Virtio", "unsupported", ""), check("GUESTOS.Virtio", "supported", "")}, want: rules.ImageFacts{CheckVirtio: rules.No}},
+		"good, then bad":          {checks: []string{check("Virtio", "supported", ""), check("GUESTOS.Virtio", "unsupported", "")}, want: rules.ImageFacts{CheckVirtio: rules.No}},
+		"good, then unread":       {checks: []string{check("Virtio", "supported", ""), check("GUESTOS.Virtio", "perhaps", "")}},
+		"unread, then good":       {checks: []string{check("Virtio", "perhaps", ""), check("GUESTOS.Virtio", "supported", "")}},
+		"good beside a risk":      {checks: []string{check("Nvme", "supported", "NvmeDriver.NotInstalled")}},
+		"bad beside a risk":       {checks: []string{check("Nvme", "unsupported", "NvmeDriver.NotInstalled")}, want: rules.ImageFacts{CheckNVMe: rules.No}},
+		"a risk alone":            {checks: []string{check("Nvme", "", "NvmeDriver.NotInstalled")}, want: rules.ImageFacts{CheckNVMe: rules.No}},
+		"a kernel twice alike":    {tags: []string{tag("5.10"), tag("5.10")}, want: rules.ImageFacts{TagKernelVersion: "5.10"}},
+		"two kernels by the tags": {tags: []string{tag("2.6.18"), tag("5.10")}, says: `image "m" has the tag acs:ecs:image:kernelVersion twice`},
+		"two kernels by checks":   {checks: []string{check("KernelVersion", "2.6.18", ""), check("GUESTOS.KernelVersion", "5.10", "")}, says: `image "m" has the check kernelversion twice`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := decodeImages([]byte(`{"Images":{"Image":[{"ImageId":"m","DetectionOptions":{"Items":{"Item":[`+strings.Join(tc.checks, ",")+`]}},"Tags":{"Tag":[`+strings.Join(tc.tags, ",")+`]}}]}}`), "cn-hangzhou")
+			if said := fmt.Sprint(err); (err == nil) != (tc.says == "") || !strings.Contains(said, tc.says) {
+				t.Fatalf("said %q", said)
+			}
+			if err != nil {
+				return
+			}
+			tc.want.Presence = rules.ImageFound
+			if diff := cmp.Diff(tc.want, got.images[0].Facts); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

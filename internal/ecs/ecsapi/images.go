@@ -161,12 +161,14 @@ func (l *imageLookup) take(got *imageListing, ids []string) {
 		l.doubt = fmt.Sprintf("an answer holds %d images that were not asked for and lacks %d that were", unasked, lacking)
 	case got.total > len(got.images):
 		l.doubt = fmt.Sprintf("an answer counts %d images and holds %d", got.total, len(got.images))
+	case got.cut != "":
+		l.doubt = "an answer is not all: " + got.cut
 	}
 }
 
 // listImages asks for images of a scope.
 func (c *Client) listImages(ctx context.Context, scope ecs.Scope, req *request) (*imageListing, error) {
-	return ask(ctx, c, scope, req, decoding(func(w *wireImages) (*imageListing, error) { return w.listing(scope.Region) }))
+	return ask(ctx, c, scope, req, decodingRest(func(w *wireImages, rest present) (*imageListing, error) { return w.listing(scope.Region, rest) }))
 }
 
 // countImages asks how many images the region has.
@@ -201,18 +203,19 @@ type detection struct{ Name, Value, RiskCode string }
 // imageListing is what an answer of DescribeImages says.
 type imageListing struct {
 	images []ecs.Image
-	total  int // TotalCount, ecs.NoCount where there is none
+	total  int    // TotalCount, ecs.NoCount where there is none
+	cut    string // why there may be others
 }
 
 // wireImages is an answer of DescribeImages.
 type wireImages struct {
-	RegionID   string `json:"RegionId"`
-	TotalCount count
-	Images     maybe[struct{ Image list[wireImage] }]
+	RegionID string `json:"RegionId"`
+	Ending   ending `json:",inline"`
+	Images   maybe[struct{ Image list[wireImage] }]
 }
 
 // listing is what an answer about a region says.
-func (w *wireImages) listing(region string) (*imageListing, error) {
+func (w *wireImages) listing(region string, rest present) (*imageListing, error) {
 	if w.Images.v.Image == nil {
 		return nil, missing("Images.Image")
 	}
@@ -223,7 +226,11 @@ func (w *wireImages) listing(region string) (*imageListing, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &imageListing{images, orNone(w.TotalCount)}
+	cut, err := w.Ending.cut(rest, len(images), "images")
+	if err != nil {
+		return nil, err
+	}
+	out := &imageListing{images, orNone(w.Ending.TotalCount), cut}
 	facts := make(map[string]rules.ImageFacts, len(out.images))
 	for _, image := range out.images {
 		if had, twice := facts[image.ID]; twice && had != image.Facts {
@@ -240,13 +247,19 @@ func imagesOf(items []wireImage) ([]ecs.Image, error) {
 		if items[i].ImageID == "" {
 			return nil, missing("ImageId")
 		}
-		out[i] = ecs.Image{ID: items[i].ImageID, Facts: items[i].facts()}
+		facts, err := items[i].facts()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = ecs.Image{ID: items[i].ImageID, Facts: facts}
 	}
 	return out, nil
 }
 
-func (w *wireImage) facts() rules.ImageFacts {
-	imageFacts := rules.ImageFacts{
+// facts are what the image says of itself. The error is a text that is there twice and not
+// the same: which of the two is true is not known.
+func (w *wireImage) facts() (imageFacts rules.ImageFacts, err error) {
+	imageFacts = rules.ImageFacts{
 		Presence: rules.ImageFound,
 		Name:     w.ImageName, Family: w.ImageFamily, Platform: w.Platform,
 		OSName: w.OSName, OSNameEn: w.OSNameEn, OSType: w.OSType,
@@ -255,38 +268,58 @@ func (w *wireImage) facts() rules.ImageFacts {
 		IoOptimized: w.IsSupportIoOptimized,
 		NVMe:        checked(w.Features.v.NvmeSupport),
 	}
+	said := map[string]string{}
+	say := func(what string, fact *string, text string) {
+		if had, there := said[what]; there && had != text {
+			err = fmt.Errorf("image %q has the %s twice, and it says something else each time", clip(w.ImageID, 60), what)
+		}
+		said[what], *fact = text, text
+	}
+	done := map[string]bool{}
 	for _, d := range w.DetectionOptions.v.Items.v.Item {
-		d.into(&imageFacts)
+		// The items are called "Virtio" by ECS and "GUESTOS.Virtio" by the migration service.
+		switch name := strings.TrimPrefix(strings.ToLower(d.Name), "guestos."); name {
+		case "osversion":
+			say("check "+name, &imageFacts.CheckOSVersion, d.Value)
+		case "kernelversion":
+			say("check "+name, &imageFacts.CheckKernel, d.Value)
+		default:
+			d.into(name, &imageFacts, done[name])
+			done[name] = true
+		}
 	}
 	for _, t := range w.Tags.v.Tag {
 		switch t.TagKey { // set by Alibaba Cloud after a passed image check
 		case "acs:ecs:image:osVersion":
-			imageFacts.TagOSVersion = t.TagValue
+			say("tag "+t.TagKey, &imageFacts.TagOSVersion, t.TagValue)
 		case "acs:ecs:image:kernelVersion":
-			imageFacts.TagKernelVersion = t.TagValue
+			say("tag "+t.TagKey, &imageFacts.TagKernelVersion, t.TagValue)
 		}
 	}
-	return imageFacts
+	return imageFacts, err
 }
 
-// into files one check under its fact. The items are called "Virtio" by ECS
-// and "GUESTOS.Virtio" by the migration service.
-func (d detection) into(imageFacts *rules.ImageFacts) {
-	name := strings.TrimPrefix(strings.ToLower(d.Name), "guestos.")
+// result is what the check found. One that found a risk found nothing good.
+func (d detection) result() rules.Tri {
 	result := checked(d.Value)
-	if result == rules.Unobserved && d.Value == "" && d.RiskCode != "" {
-		result = rules.No // a risk was found and no value given
+	switch {
+	case d.RiskCode == "":
+	case result == rules.Unobserved && d.Value == "":
+		return rules.No // a risk was found and no value given
+	case result == rules.Yes:
+		return rules.Unobserved
 	}
-	switch name {
-	case "osversion":
-		imageFacts.CheckOSVersion = d.Value
-	case "kernelversion":
-		imageFacts.CheckKernel = d.Value
-	}
+	return result
+}
+
+// into files one check under its fact. Of one that is there again the worse result counts:
+// a driver that one of two checks did not find is not proved.
+func (d detection) into(name string, imageFacts *rules.ImageFacts, again bool) {
+	result := d.result()
 	if check := map[string]*rules.Tri{
 		"virtio": &imageFacts.CheckVirtio, "nvme": &imageFacts.CheckNVMe, "xen": &imageFacts.CheckXen, "fstab": &imageFacts.CheckFstab,
 		"grub": &imageFacts.CheckGRUB, "supportmocinstancetypes": &imageFacts.CheckSupported,
-	}[name]; check != nil {
+	}[name]; check != nil && (!again || *check != rules.No && result != rules.Yes) {
 		*check = result
 	}
 }

@@ -27,7 +27,11 @@ func DecodeFacts(object []byte) (rules.Facts, error) {
 		if err := unmarshal(object, &w); err != nil {
 			return facts, err
 		}
-		facts.ImageID, facts.Image = w.ImageID, w.facts()
+		imageFacts, err := w.facts()
+		if err != nil {
+			return facts, err
+		}
+		facts.ImageID, facts.Image = w.ImageID, imageFacts
 	}
 	if !image || keys.any("InstanceId", "InstanceType") {
 		var instance wireInstance

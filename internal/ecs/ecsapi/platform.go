@@ -2,6 +2,7 @@ package ecsapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -43,9 +44,9 @@ type wireOffered struct {
 	RequestID     string `json:"RequestId"`
 	RegionID      string `json:"RegionId"`
 	ImageID       string `json:"ImageId"`
-	NextToken     string
-	TotalCount    count
+	Ending        ending `json:",inline"`
 	InstanceTypes jsontext.Value
+	rest          present      // members that are not usual
 	list          *offeredList // what they come to
 	by            *offers      // that reads the answer
 }
@@ -80,7 +81,7 @@ var offerMembers = membersOf(anyKey,
 	member[wireOffered]{key: "RequestId", read: func(r *pageReader, o *wireOffered) { o.RequestID = r.own() }},
 	member[wireOffered]{key: "RegionId", read: func(r *pageReader, o *wireOffered) { o.RegionID = r.own() }},
 	member[wireOffered]{key: "ImageId", read: func(r *pageReader, o *wireOffered) { o.ImageID = r.own() }},
-	member[wireOffered]{key: "NextToken", read: func(r *pageReader, o *wireOffered) { o.NextToken = r.own() }},
+	member[wireOffered]{key: "NextToken", read: func(r *pageReader, o *wireOffered) { o.Ending.NextToken = r.own() }},
 	member[wireOffered]{key: "InstanceTypes", read: func(r *pageReader, o *wireOffered) {
 		from := r.place
 		// Where a known list ends is found without a look at what is in it: the same text
@@ -118,9 +119,11 @@ func (o *offers) read(body []byte) (answer wireOffered, err error) {
 	pageReaders.Put(reader)
 	if !whole {
 		answer = wireOffered{}
-		if err := unmarshal(body, &answer); err != nil {
+		rest, err := unmarshalRest(body, &answer)
+		if err != nil {
 			return answer, err
 		}
+		answer.rest = rest
 	}
 	spelt, text := answer.InstanceTypes, textOf(answer.InstanceTypes)
 	answer.InstanceTypes = nil // it lies in the answer, whose memory is used again
@@ -157,12 +160,12 @@ func (m *wireOffered) doubt(region, image string) string {
 		return fmt.Sprintf("it is about region %q", clip(m.RegionID, 60))
 	case list.named == 0:
 		return "it names no instance type at all"
-	case m.NextToken != "":
-		return "it goes on under a NextToken, which the action does not take"
-	case orNone(m.TotalCount) > list.named:
-		return fmt.Sprintf("it counts %d instance types and names %d", m.TotalCount.v, list.named)
 	}
-	return list.doubt
+	cut, err := m.Ending.cut(m.rest, list.named, "instance types")
+	if err != nil {
+		return err.Error()
+	}
+	return cmp.Or(cut, list.doubt)
 }
 
 // offeredList is what a list of types comes to.

@@ -2,7 +2,9 @@ package ecsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shenscan/shenscan/internal/ecs"
@@ -15,10 +17,14 @@ const maxZones = 200
 func (c *Client) Stock(ctx context.Context, scope ecs.Scope, stockQuery ecs.StockQuery) ([]ecs.ZoneStock, error) {
 	req := ecsRequest(actStock, "RegionId", scope.Region, "DestinationResource", "InstanceType", "ResourceType", "instance", "IoOptimized", "optimized",
 		"InstanceChargeType", stockQuery.ChargeType, "ZoneId", stockQuery.Zone)
-	return ask(ctx, c, scope, req, decoding((*wireZones).zones))
+	return ask(ctx, c, scope, req, decodingRest(func(answer *wireZones, rest present) ([]ecs.ZoneStock, error) {
+		return answer.zones(scope.Region, rest)
+	}))
 }
 
-func (m *wireZones) zones() ([]ecs.ZoneStock, error) {
+// zones are those of a region. What is said of a type twice counts as the worse of both,
+// in one zone that comes twice, too: whoever counts on stock plans a move with it.
+func (m *wireZones) zones(region string, rest present) ([]ecs.ZoneStock, error) {
 	zones := m.AvailableZones.v.AvailableZone
 	if zones == nil && m.RequestID == "" { // a region that sells nothing names no zones
 		return nil, missing("AvailableZones.AvailableZone")
@@ -26,12 +32,25 @@ func (m *wireZones) zones() ([]ecs.ZoneStock, error) {
 	if len(zones) > maxZones {
 		return nil, fmt.Errorf("the answer names %d zones", len(zones))
 	}
+	if _, err := m.ended(rest); err != nil {
+		return nil, err
+	}
+	if m.cut != "" {
+		return nil, errors.New(m.cut)
+	}
 	var out []ecs.ZoneStock
 	for _, z := range zones {
-		if z.ZoneID == "" {
+		switch {
+		case z.ZoneID == "":
 			return nil, missing("ZoneId")
+		case isForeign(z.RegionID, z.ZoneID, region):
+			return nil, fmt.Errorf("the answer is about zone %s of another region", clip(z.ZoneID, 60))
 		}
-		zone := ecs.ZoneStock{Zone: z.ZoneID, Types: map[string]ecs.Stock{}}
+		at := slices.IndexFunc(out, func(zone ecs.ZoneStock) bool { return zone.Zone == z.ZoneID })
+		if at < 0 {
+			at, out = len(out), append(out, ecs.ZoneStock{Zone: z.ZoneID, Types: map[string]ecs.Stock{}})
+		}
+		types := out[at].Types
 		closed := stockOf(z.Status, z.StatusCategory) == ecs.SoldOut
 		for _, r := range z.AvailableResources.v.AvailableResource {
 			if r.Type != "InstanceType" && r.Type != "" {
@@ -45,10 +64,12 @@ func (m *wireZones) zones() ([]ecs.ZoneStock, error) {
 				if closed {
 					stock = ecs.SoldOut
 				}
-				zone.Types[t.Value] = max(zone.Types[t.Value], stock)
+				if had, twice := types[t.Value]; twice {
+					stock = min(stock, had)
+				}
+				types[t.Value] = stock
 			}
 		}
-		out = append(out, zone)
 	}
 	return out, nil
 }

@@ -32,6 +32,16 @@ func TestStockIsReadInEverySpelling(t *testing.T) {
 			strings.Replace(stockHead, `"Available","StatusCategory":"WithStock"`, `"SoldOut","StatusCategory":"WithoutStock"`, 1) + `[{"Value":"a","StatusCategory":"WithStock"}]}}]}}]}}`,
 			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.SoldOut}}},
 		},
+		{
+			"what_is_sold_by_one_row_and_not_by_another_is_not_sold",
+			stockHead + `[{"Value":"a","Status":"Available"},{"Value":"a","Status":"SoldOut"},{"Value":"b","StatusCategory":"ClosedWithStock"},{"Value":"b","StatusCategory":"WithStock"}]}}]}}]}}`,
+			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.SoldOut, "b": ecs.LowStock}}},
+		},
+		{
+			"a_zone_that_comes_twice_is_one",
+			strings.Replace(stockHead, `"AvailableZone":[`, `"AvailableZone":[{"ZoneId":"cn-hangzhou-h","AvailableResources":{"AvailableResource":[{"SupportedResources":{"SupportedResource":[{"Value":"a","Status":"SoldOut"},{"Value":"b"}]}}]}},`, 1) + `[{"Value":"a","Status":"Available"}]}}]}}]}}`,
+			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.SoldOut, "b": ecs.InStock}}},
+		},
 		{"no_zone_at_all", `{"RequestId":"r"}`, nil},
 		{"an_empty_string_for_the_zones", `{"RequestId":"r","AvailableZones":""}`, nil},
 	} {
@@ -44,6 +54,16 @@ func TestStockIsReadInEverySpelling(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+	for says, bad := range map[string]string{
+		"another region":        strings.Replace(stockHead, "cn-hangzhou", "us-west-1", 1) + `[{"Value":"a"}]}}]}}]}}`,
+		"zone cn-beijing-h":     strings.Replace(stockHead, `"RegionId":"cn-hangzhou","ZoneId":"cn-hangzhou-h"`, `"ZoneId":"cn-beijing-h"`, 1) + `[{"Value":"a"}]}}]}}]}}`,
+		"goes on under a Next":  `{"NextToken":"x",` + stockHead[1:] + `[{"Value":"a"}]}}]}}]}}`,
+		"that there are more z": `{"HasMore":true,` + stockHead[1:] + `[{"Value":"a"}]}}]}}]}}`,
+	} {
+		if got, err := decodeStock([]byte(bad)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %+v, %v", says, got, err)
+		}
 	}
 	for _, bad := range []string{`{}`, `{"RequestId":"r","AvailableZones":{"AvailableZone":[{}]}}`, stockHead + `[{}]}}]}}]}}`, stockHead} {
 		if got, err := decodeStock([]byte(bad)); err == nil {

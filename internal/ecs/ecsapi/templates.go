@@ -19,26 +19,40 @@ var _ ecs.TemplateAPI = (*Client)(nil)
 // LaunchTemplates implements ecs.TemplateAPI.
 func (c *Client) LaunchTemplates(ctx context.Context, scope ecs.Scope) (*ecs.LaunchTemplates, error) {
 	out := &ecs.LaunchTemplates{}
-	seen := map[string]bool{}
+	seen, promised := map[string]ecs.LaunchTemplate{}, false // that another page brings others
 	for page := 1; len(out.List) < ecs.MaxTemplates; page++ {
 		req := asideRequest(actTemplates, "RegionId", scope.Region, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(templatePage))
-		got, err := ask(ctx, c, scope, req, asItIs[wireTemplates])
+		got, err := ask(ctx, c, scope, req, decodingRest((*wireTemplates).ended))
 		if err != nil {
 			return nil, err
 		}
+		before := len(out.List)
 		more, err := got.addTo(out, seen, scope)
 		if err != nil {
 			return nil, err
 		}
-		if out.Calls++; !more {
-			break
+		out.Calls++
+		switch fresh := len(out.List) > before; {
+		case fresh && (more || got.goesOn):
+			promised = got.goesOn
+		case got.goesOn, promised && !fresh:
+			return nil, badTemplates(actTemplates, scope, got.RequestID, "it says that there are more launch templates, and not where")
+		default:
+			return out, nil
 		}
 	}
 	return out, nil
 }
 
+// ended notes whether the answer says that there are more.
+func (m *wireTemplates) ended(rest present) (out wireTemplates, err error) {
+	more, err := goesOn(rest)
+	m.goesOn = more || m.NextToken != ""
+	return *m, err
+}
+
 // addTo adds an answer to the list; more says that another may bring others.
-func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, scope ecs.Scope) (more bool, err error) {
+func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]ecs.LaunchTemplate, scope ecs.Scope) (more bool, err error) {
 	doubt := func(format string, args ...any) error {
 		return badTemplates(actTemplates, scope, m.RequestID, format, args...)
 	}
@@ -48,16 +62,20 @@ func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, sc
 	before, rows := len(out.List), m.Sets.v.Set
 	for i := range rows {
 		row := &rows[i]
+		template := ecs.LaunchTemplate{ID: row.ID, Name: clip(row.Name, maxTemplateName), Default: int64(row.Default.v), Latest: int64(row.Latest.v)}
+		had, twice := seen[row.ID]
 		switch {
 		case !sendableImage(row.ID): // ids of launch templates are made of the same characters
 			return false, doubt("%q is no id of a launch template", clip(row.ID, 60))
 		case row.Default.v < 1 || row.Latest.v < row.Default.v:
 			return false, doubt("launch template %s has the default version %d and the latest %d", row.ID, row.Default.v, row.Latest.v)
-		case seen[row.ID] || len(out.List) == ecs.MaxTemplates:
+		case twice && had.Default != template.Default:
+			return false, doubt("launch template %s stands in it twice, with the default versions %d and %d", row.ID, had.Default, template.Default)
+		case twice || len(out.List) == ecs.MaxTemplates:
 			continue
 		}
-		seen[row.ID] = true
-		out.List = append(out.List, ecs.LaunchTemplate{ID: row.ID, Name: clip(row.Name, maxTemplateName), Default: int64(row.Default.v), Latest: int64(row.Latest.v)})
+		seen[row.ID] = template
+		out.List = append(out.List, template)
 	}
 	out.Counted = max(out.Counted, orNone(m.TotalCount), len(out.List), len(rows))
 	return len(out.List) > before && (len(rows) >= templatePage || len(out.List) < out.Counted), nil
@@ -66,7 +84,9 @@ func (m *wireTemplates) addTo(out *ecs.LaunchTemplates, seen map[string]bool, sc
 // wireTemplates is an answer of DescribeLaunchTemplates.
 type wireTemplates struct {
 	RequestID  string `json:"RequestId"`
+	NextToken  string
 	TotalCount count
+	goesOn     bool
 	Sets       maybe[struct {
 		Set list[struct {
 			ID      string `json:"LaunchTemplateId"`

@@ -59,6 +59,7 @@ func TestLaunchTemplatesAreListedToTheEndOrSaidToBeCut(t *testing.T) {
 		"pages larger than asked for":  {[]string{page(0, 300, 300)}, ecs.MaxTemplates, 300, 1},
 		"a count that is smaller":      {[]string{page(0, 3, 1)}, 3, 3, 1},
 		"no count, and a list":         {[]string{`{"LaunchTemplateSets":{"LaunchTemplateSet":[` + templateRow("lt-1", 3, 3) + `]}}`}, 1, 1, 1},
+		"HasMore, and they come":       {[]string{`{"HasMore":"true",` + page(0, 3, 0)[1:], page(3, 2, 0)}, 5, 5, 2},
 		"a count, and no list of zero": {[]string{`{"TotalCount":0}`}, 0, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,13 +79,16 @@ func TestLaunchTemplatesThatAreNoneAreNotBelieved(t *testing.T) {
 		body  string
 		class ecs.Class
 	}{
-		"nothing in it":        {`{"RequestId":"1"}`, ecs.Contradicted},
-		"an id that is none":   {templateList(1, templateRow("<b>lt</b>", 1, 1)), ecs.Contradicted},
-		"no id":                {templateList(1, templateRow("", 1, 1)), ecs.Contradicted},
-		"no default version":   {templateList(1, templateRow("lt-1", 0, 1)), ecs.Contradicted},
-		"latest before it":     {templateList(1, templateRow("lt-1", 3, 2)), ecs.Contradicted},
-		"a version below zero": {templateList(1, templateRow("lt-1", -3, -2)), ecs.Contradicted},
-		"a refusal as 200":     {`{"Code":"Forbidden.RAM","Message":"no","LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0}`, ecs.Permission},
+		"nothing in it":                    {`{"RequestId":"1"}`, ecs.Contradicted},
+		"an id that is none":               {templateList(1, templateRow("<b>lt</b>", 1, 1)), ecs.Contradicted},
+		"no id":                            {templateList(1, templateRow("", 1, 1)), ecs.Contradicted},
+		"no default version":               {templateList(1, templateRow("lt-1", 0, 1)), ecs.Contradicted},
+		"latest before it":                 {templateList(1, templateRow("lt-1", 3, 2)), ecs.Contradicted},
+		"a version below zero":             {templateList(1, templateRow("lt-1", -3, -2)), ecs.Contradicted},
+		"two default versions":             {templateList(2, templateRow("lt-1", 1, 2), templateRow("lt-1", 2, 2)), ecs.Contradicted},
+		"a further page that is not there": {`{"HasMore":true,` + templateList(1, templateRow("lt-1", 1, 1))[1:], ecs.Contradicted},
+		"a token":                          {`{"NextToken":"x",` + templateList(1, templateRow("lt-1", 1, 1))[1:], ecs.Contradicted},
+		"a refusal as 200":                 {`{"Code":"Forbidden.RAM","Message":"no","LaunchTemplateSets":{"LaunchTemplateSet":[]},"TotalCount":0}`, ecs.Permission},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _, err := templatesOf(t, tt.body)
@@ -159,7 +163,7 @@ func FuzzLaunchTemplates(f *testing.F) {
 		if err := unmarshal(body, &got); err != nil {
 			return
 		}
-		if _, err := got.addTo(out, map[string]bool{}, testScope); err != nil {
+		if _, err := got.addTo(out, map[string]ecs.LaunchTemplate{}, testScope); err != nil {
 			return
 		}
 		if len(out.List) > ecs.MaxTemplates || out.Counted < len(out.List) {
