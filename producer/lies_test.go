@@ -72,6 +72,7 @@ func TestAnInstanceThatIsListedTwiceIsOne(t *testing.T) {
 		"stopped and renamed": {func(x *ecs.Instance) { x.Status, x.Name = "Stopped", "other" }, true},
 		"of another system":   {func(x *ecs.Instance) { x.OSName = "CentOS  5.8 64位" }, false},
 		"of another type":     {func(x *ecs.Instance) { x.Type = "ecs.g8y.large" }, false},
+		"of another family":   {func(x *ecs.Instance) { x.Family = "ecs.g8y" }, false},
 		"of another image":    {func(x *ecs.Instance) { x.ImageID = "m-2" }, false},
 		"of another NVMe":     {func(x *ecs.Instance) { x.OSNVMe = rules.Yes }, false},
 	} {

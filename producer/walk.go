@@ -471,7 +471,7 @@ var idSeed = maphash.MakeSeed()
 func judgedBy(instance *ecs.Instance) uint64 {
 	judged := instance.Judged()
 	hash := uint64(judged.IoOptimized)<<8 | uint64(judged.OSNVMe)
-	for _, text := range [...]string{judged.ImageID, judged.OSName, judged.OSNameEn, judged.OSType, judged.Type} {
+	for _, text := range [...]string{judged.ImageID, judged.OSName, judged.OSNameEn, judged.OSType, judged.Type, judged.Family} {
 		hash = hash*0x9e3779b97f4a7c15 ^ maphash.String(idSeed, text) // so that their order counts
 	}
 	return hash

@@ -227,9 +227,12 @@ func (c *Classifier) Host(hw Hardware) *Host {
 
 // There has a bit for each target whose hardware it is; machine is what is known of
 // the hardware. The family that the cloud names counts before the one that the type
-// is named after.
+// is named after; where they contradict each other, it is nobody's.
 func There(targets []Target, hardware Hardware, machine Machine) uint32 {
 	if hardware.InstanceFamily != "" {
+		if machine.Family == "" {
+			return 0
+		}
 		machine.Family = hardware.InstanceFamily
 	}
 	bits := uint32(0)

@@ -133,6 +133,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 			Image: rules.ImageFacts{OSType: "plan9", BootMode: "floppy", Architecture: "pdp11", TagKernelVersion: "none"},
 			Guest: rules.GuestFacts{Architecture: "vax", Kernel: "none"},
 		}, []string{"guest.kernel", "image.tag_kernel_version", "os_name", "os_type", "image.os_type", "boot_mode", "guest.architecture", "architecture", "instance_type"}},
+		"a type of another family":      {rules.Facts{InstanceType: "ecs.c7.large", InstanceFamily: "ecs.g8i"}, []string{"instance_type"}},
 		"a version alone":               {rules.Facts{Guest: rules.GuestFacts{Release: "7.9"}}, nil},
 		"a kernel where a name belongs": {rules.Facts{OSName: "3.10.0-957.el7.x86_64"}, nil},
 		"a release that never was":      {rules.Facts{OSName: "CentOS 7.99"}, []string{"os_name"}},
@@ -147,6 +148,37 @@ func TestWhatCannotBeRead(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// An instance whose type and family are of two classes is nowhere: that it runs proves
+// its system for neither.
+func TestWhatRunsOnOneOfTwoFamiliesProvesNothing(t *testing.T) {
+	r := ruleset(t)
+	targets := rules.DefaultTargets()
+	for _, name := range []string{"ecs.g8i", "ecs.g8i.large", "ecs.c7"} {
+		target, err := r.ParseTarget(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, target)
+	}
+	c := r.NewClassifier(targets)
+	for _, system := range []string{"CentOS 7.2", "CentOS 5.8", "Windows Server 2008 R2", "Ubuntu 14.04"} {
+		unknown := rules.Facts{OSName: system, IoOptimized: rules.Yes, Running: rules.Yes, Guest: rules.GuestFacts{Up: rules.Yes}}
+		for _, of := range [][2]string{{"ecs.c7.large", "ecs.g8i"}, {"ecs.g8i.large", "ecs.c7"}} {
+			facts := unknown
+			facts.InstanceType, facts.InstanceFamily = of[0], of[1]
+			want, got := c.Classify(&unknown), c.Classify(&facts)
+			for i := range got.Verdicts {
+				if got.Verdicts[i].Level != want.Verdicts[i].Level || got.Verdicts[i].Rule != want.Verdicts[i].Rule {
+					t.Errorf("%s on %v: %s is %s by %s, and %s by %s where nothing is known of the machine", system, of, targets[i].ID, got.Verdicts[i].Level, got.Verdicts[i].Rule, want.Verdicts[i].Level, want.Verdicts[i].Rule)
+				}
+			}
+			if there := c.Host(facts.Hardware()).There(); there != 0 {
+				t.Errorf("%v is said to be there already: %b", of, there)
+			}
 		}
 	}
 }

@@ -47,7 +47,11 @@ func (r *Ruleset) Unread(facts *Facts) []Unread {
 		}
 	}
 	if hw := facts.Hardware(); hw.InstanceType != "" && r.machine(hw).Family == "" {
-		add("instance_type", hw.InstanceType, "no instance family is known by it")
+		why := "no instance family is known by it"
+		if hw.InstanceFamily != "" {
+			why = "the cloud says that it is of family " + hw.InstanceFamily + ", which it is not named after: which of the two it runs on is not known"
+		}
+		add("instance_type", hw.InstanceType, why)
 	}
 	return out
 }

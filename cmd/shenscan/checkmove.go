@@ -15,7 +15,6 @@ import (
 	"github.com/shenscan/shenscan/internal/plan"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/internal/report"
-	"github.com/shenscan/shenscan/rules"
 )
 
 // checkedMove is the record of the instance with what the cloud says of the move
@@ -63,7 +62,7 @@ func (f *checkFlags) ask(ctx context.Context, client *ecsapi.Client, rec *record
 		move.Open = append(move.Open, "the catalogue of instance types was not read: "+report.Clean(err.Error()))
 		return nil
 	}
-	if options.Target.There(rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization}) {
+	if options.There(rec) {
 		move.noted = append(move.noted, "it is there already, and nothing was asked about a move")
 		return nil
 	}

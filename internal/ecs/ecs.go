@@ -99,13 +99,13 @@ func (x *Instance) Hardware() rules.Hardware {
 // renaming changes. Two rows of one instance that differ in it contradict each
 // other: which of them is true is not known.
 type Judged struct {
-	ImageID, OSName, OSNameEn, OSType, Type string
-	IoOptimized, OSNVMe                     rules.Tri
+	ImageID, OSName, OSNameEn, OSType, Type, Family string
+	IoOptimized, OSNVMe                             rules.Tri
 }
 
 // Judged returns what a verdict on the instance rests on.
 func (x *Instance) Judged() Judged {
-	return Judged{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type, x.IoOptimized, x.OSNVMe}
+	return Judged{x.ImageID, x.OSName, x.OSNameEn, x.OSType, x.Type, x.Family, x.IoOptimized, x.OSNVMe}
 }
 
 // running says whether the instance runs. A stopped one may be one that no

@@ -364,8 +364,13 @@ func waivedText(w *rules.Waiver) string {
 }
 
 // there tells whether the instance is on hardware of the target already.
-func (b *builder) there(rec *record.Record) bool {
-	return b.o.Target.There(rec.InstanceType, &rules.Machine{Family: rec.InstanceFamily, Generation: rec.Generation, Virtualization: rec.Virtualization})
+func (b *builder) there(rec *record.Record) bool { return b.o.There(rec) }
+
+// There tells whether an instance is on hardware of the target already.
+func (o *Options) There(rec *record.Record) bool {
+	hardware := rules.Hardware{InstanceType: rec.InstanceType, InstanceFamily: rec.InstanceFamily}
+	machine := rules.Machine{Family: o.Families.Lookup(rec.InstanceType, rec.InstanceFamily).Family, Generation: rec.Generation, Virtualization: rec.Virtualization}
+	return rules.There([]rules.Target{o.Target}, hardware, machine) != 0
 }
 
 func (b *builder) solution(id waves.ID, remedy *rules.Remedy) *Solution {

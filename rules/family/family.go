@@ -356,16 +356,42 @@ func (t *Table) base(name string) string {
 func (t *Table) Names() []string { return append([]string(nil), t.names...) }
 
 // Lookup resolves an instance: by its family as the API names it, or, when
-// that is empty, by its type. A type that is not an ECS type at all gives an
-// Info with an empty Family.
+// that is empty, by its type. A type that is not an ECS type at all, and one that
+// is named after a family of other machines than those of the one that the API
+// names, give an Info with an empty Family: which of the two it runs on is not known.
 func (t *Table) Lookup(instanceType, instanceFamily string) Info {
-	name := strings.ToLower(strings.TrimSpace(instanceFamily))
-	if name == "" {
-		name = t.FamilyOf(instanceType)
+	name, typed := strings.ToLower(strings.TrimSpace(instanceFamily)), t.FamilyOf(instanceType)
+	switch {
+	case name == "":
+		name = typed
+	case typed != "" && stem(typed) != stem(name):
+		if info := t.info(name); !info.alike(t.info(typed)) {
+			return nowhere
+		}
 	}
 	if name == "" {
-		return Info{Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Disks: Unknown}
+		return nowhere
 	}
+	return t.info(name)
+}
+
+// nowhere is what is known of an instance of which nothing is.
+var nowhere = Info{Virtualization: Unknown, NVMe: "unknown", Boot: "unknown", Disks: Unknown}
+
+// stem is the name of a family without what tells a variant of it: ecs.vgn6i-vws and the
+// types ecs.vgn6i-m16-vws are of one.
+func stem(name string) string {
+	head, _, _ := strings.Cut(name, "-")
+	return head
+}
+
+// alike says whether machines of both families are the same to a verdict.
+func (i Info) alike(other Info) bool {
+	return i.Class == other.Class && i.Generation == other.Generation && i.Virtualization == other.Virtualization && i.Arch == other.Arch && i.NVMe == other.NVMe && i.Boot == other.Boot
+}
+
+// info is what is known of a family.
+func (t *Table) info(name string) Info {
 	if info, ok := t.byName[name]; ok {
 		return *info
 	}

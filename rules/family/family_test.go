@@ -300,6 +300,36 @@ func TestUnknownFamilies(t *testing.T) {
 	}
 }
 
+// A type that is named after another family than the cloud names tells of no machine, unless
+// nothing hangs on which of the two it is.
+func TestATypeOfAnotherFamilyIsOfNone(t *testing.T) {
+	tb := table(t)
+	for _, c := range []struct{ instanceType, family, want string }{
+		{"ecs.c7.6xlarge", "ecs.c7", "ecs.c7"},
+		{"ecs.c7.6xlarge", "", "ecs.c7"},
+		{"", "ecs.c7", "ecs.c7"},
+		{"ECS.C7.6xlarge", " ecs.c7 ", "ecs.c7"},
+		{"ecs.c7.6xlarge", "ecs.g7", "ecs.g7"},
+		{"ecs.vgn6i-m16-vws.5xlarge", "ecs.vgn6i-vws", "ecs.vgn6i-vws"},
+		{"ecs.s6-c1m1.small", "ecs.s6", "ecs.s6"},
+		{"no type at all", "ecs.c7", "ecs.c7"},
+		{"ecs.c7.6xlarge", "ecs.g8i", ""},
+		{"ecs.g8i.large", "ecs.c5", ""},
+		{"ecs.g8i.large", "ecs.g8y", ""}, // of another architecture
+		{"ecs.t1.small", "ecs.n4", ""},   // on another hypervisor
+		{"ecs.c7.6xlarge", "the best", ""},
+	} {
+		if got := tb.Lookup(c.instanceType, c.family); got.Family != c.want || c.want == "" && (got.Class != "" || got.Arch != "" || got.Generation != 0 || got.Virtualization != family.Unknown || got.NVMe != "unknown") {
+			t.Errorf("%q of %q: %+v", c.instanceType, c.family, got)
+		}
+	}
+	for _, name := range tb.Names() { // families have types that are named after them
+		if got := tb.Lookup(name+".large", name); got.Family != name {
+			t.Errorf("%s.large of %s is of %q", name, name, got.Family)
+		}
+	}
+}
+
 // What the vendor's catalogue has is a type, however odd its size.
 func TestEverySizeOfTheCatalogueIsOne(t *testing.T) {
 	for _, c := range lines(t, "instance_types.tsv") {

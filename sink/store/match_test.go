@@ -13,7 +13,8 @@ import (
 )
 
 // A filter goes by the family that the cloud names, and by the type's only where it names
-// none; and a machine counts for its image only where its guest was heard of.
+// none; and a machine counts for its image only where its guest was heard of. One whose family
+// and type are of two classes is of that family, and counts for neither class.
 func TestAFilterGoesByTheMachineThatTheCloudNames(t *testing.T) {
 	rs, err := catalog.Default()
 	if err != nil {
@@ -22,25 +23,28 @@ func TestAFilterGoesByTheMachineThatTheCloudNames(t *testing.T) {
 	db, s := open(t, filepath.Join(t.TempDir(), "store.db"), rs.NewClassifier(nil)), newStream()
 	s.now = 50
 	apply(t, db, s.put(guestsPage(whole("s1", hangzhou, 10,
-		machine{id: "i-named", os: "CentOS 7.4"}, machine{id: "i-silent", os: "CentOS 7.5"}, machine{id: "i-unnamed", os: "CentOS 7.6"}, machine{id: "i-stopped", os: "CentOS 7.7"}),
+		machine{id: "i-named", os: "CentOS 7.4"}, machine{id: "i-silent", os: "CentOS 7.5"}, machine{id: "i-unnamed", os: "CentOS 7.6"}, machine{id: "i-stopped", os: "CentOS 7.7"}, machine{id: "i-two", os: "CentOS 7.8"}),
 		func(os string, f *rules.Facts, h *rules.Hardware) {
 			switch os {
 			case "CentOS 7.4":
-				h.InstanceFamily = "ecs.c6" // of type ecs.c5.large
+				h.InstanceType, h.InstanceFamily = "ecs.g6.large", "ecs.c6"
 			case "CentOS 7.5":
 				f.Guest.Up = rules.Unobserved
 			case "CentOS 7.6":
 				h.InstanceFamily = ""
 			case "CentOS 7.7":
 				h.Running = rules.No
+			case "CentOS 7.8":
+				h.InstanceFamily = "ecs.r6" // of type ecs.c5.large
 			}
 		})...))
 	for text, want := range map[string]string{
 		"family=ecs.c6":             "i-named",
 		"family=ecs.c5":             "i-silent i-stopped i-unnamed",
-		"exclude=family=ecs.c6":     "i-silent i-stopped i-unnamed",
+		"family=ecs.r6":             "i-two",
+		"exclude=family=ecs.c6":     "i-silent i-stopped i-two i-unnamed",
 		"up=kvm":                    "i-unnamed",
-		"exclude=up=kvm":            "i-named i-silent i-stopped",
+		"exclude=up=kvm":            "i-named i-silent i-stopped i-two",
 		"up=kvm family=ecs.c5":      "i-unnamed",
 		"up=shenlong-6":             "i-named",
 		"image=m-CentOS-7.5":        "i-silent",

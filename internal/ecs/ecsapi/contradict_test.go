@@ -424,6 +424,7 @@ func TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread(t *testing.T) {
 		"stopped meanwhile":    {`"OSName":"CentOS 5.8","ImageId":"m-1","Status":"Stopped"`, true},
 		"of another system":    {`"OSName":"CentOS 7.9","ImageId":"m-1"`, false},
 		"of another image":     {`"OSName":"CentOS 5.8","ImageId":"m-2"`, false},
+		"of another family":    {`"OSName":"CentOS 5.8","ImageId":"m-1","InstanceTypeFamily":"ecs.g8i"`, false},
 		"of other disk driver": {`"OSName":"CentOS 5.8","ImageId":"m-1","ImageOptions":{"CurrentOSNVMeSupported":true}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
