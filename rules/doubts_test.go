@@ -152,8 +152,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// An instance whose type and family are of two classes is nowhere: that it runs proves
-// its system for neither.
+// An instance whose type and family are of two kinds of machine is on one of the two: that
+// it runs proves its system for neither, and what speaks against a move from either counts.
 func TestWhatRunsOnOneOfTwoFamiliesProvesNothing(t *testing.T) {
 	r := ruleset(t)
 	targets := rules.DefaultTargets()
@@ -165,19 +165,24 @@ func TestWhatRunsOnOneOfTwoFamiliesProvesNothing(t *testing.T) {
 		targets = append(targets, target)
 	}
 	c := r.NewClassifier(targets)
-	for _, system := range []string{"CentOS 7.2", "CentOS 5.8", "Windows Server 2008 R2", "Ubuntu 14.04"} {
-		unknown := rules.Facts{OSName: system, IoOptimized: rules.Yes, Running: rules.Yes, Guest: rules.GuestFacts{Up: rules.Yes}}
-		for _, of := range [][2]string{{"ecs.c7.large", "ecs.g8i"}, {"ecs.g8i.large", "ecs.c7"}} {
-			facts := unknown
-			facts.InstanceType, facts.InstanceFamily = of[0], of[1]
-			want, got := c.Classify(&unknown), c.Classify(&facts)
-			for i := range got.Verdicts {
-				if got.Verdicts[i].Level != want.Verdicts[i].Level || got.Verdicts[i].Rule != want.Verdicts[i].Rule {
-					t.Errorf("%s on %v: %s is %s by %s, and %s by %s where nothing is known of the machine", system, of, targets[i].ID, got.Verdicts[i].Level, got.Verdicts[i].Rule, want.Verdicts[i].Level, want.Verdicts[i].Rule)
+	severity := []rules.Level{rules.Compatible, rules.NeedsAction, rules.Unknown, rules.Incompatible}
+	worse := func(a, b rules.Level) bool { return slices.Index(severity, a) > slices.Index(severity, b) }
+	for _, system := range []string{"CentOS 7.2", "CentOS 5.8", "CentOS 8.4", "Windows Server 2008 R2", "Windows Server 2019", "Ubuntu 14.04", "Debian 6.0.9", "FreeBSD 11.1"} {
+		for _, of := range [][2]string{{"ecs.c7.large", "ecs.g8i"}, {"ecs.g8i.large", "ecs.c7"}, {"ecs.t1.small", "ecs.g6"}, {"ecs.c5.large", "ecs.g7"}} {
+			on := func(instanceType, instanceFamily string) *rules.Classification {
+				facts := rules.Facts{OSName: system, IoOptimized: rules.Yes, Running: rules.Yes, InstanceType: instanceType, InstanceFamily: instanceFamily, Guest: rules.GuestFacts{Up: rules.Yes}}
+				if there := c.Host(facts.Hardware()).There(); there != 0 && instanceType != "" && instanceFamily != "" {
+					t.Errorf("%v is said to be there already: %b", of, there)
 				}
+				return c.Classify(&facts)
 			}
-			if there := c.Host(facts.Hardware()).There(); there != 0 {
-				t.Errorf("%v is said to be there already: %b", of, there)
+			got, typed, named := on(of[0], of[1]), on(of[0], ""), on("", of[1])
+			for i := range got.Verdicts {
+				for _, one := range []*rules.Classification{typed, named} {
+					if worse(one.Verdicts[i].Level, got.Verdicts[i].Level) {
+						t.Errorf("%s on %v: %s is %s by %s, and %s by %s on one of the two alone", system, of, targets[i].ID, got.Verdicts[i].Level, got.Verdicts[i].Rule, one.Verdicts[i].Level, one.Verdicts[i].Rule)
+					}
+				}
 			}
 		}
 	}

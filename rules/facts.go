@@ -342,9 +342,9 @@ func (p *profile) attachesNVMe() bool {
 
 // mayAttachNVMe says whether the machine attaches disks by NVMe, or may: it
 // counts as one of the 8th generation and later, and its own generation is not
-// known. Such a machine proves neither driver.
+// known, or it is of one of two families. Such a machine proves neither driver.
 func (p *profile) mayAttachNVMe() bool {
-	return p.attachesNVMe() || p.nvme == family.Unknown && p.machine.Generation == 0 && p.counts == family.Shenlong8
+	return p.attachesNVMe() || p.nvme == family.Perhaps || p.nvme == family.Unknown && p.machine.Generation == 0 && p.counts == family.Shenlong8
 }
 
 // otherArch says whether the system is told to be built for another architecture

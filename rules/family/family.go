@@ -26,6 +26,9 @@ const (
 	byIoOptimized = "by_io_optimized"
 )
 
+// Perhaps is said of disks that may be attached by NVMe: the machine is of one of two families.
+const Perhaps = "perhaps"
+
 // What cloud disks a family takes, beside Unknown.
 const (
 	AnyDisks  = "any"        // of every category
@@ -57,7 +60,7 @@ type Info struct {
 	Arch           string // "x86_64", "arm64" or "" when not known
 	Vendor         string // CPU vendor: "intel", "amd", "hygon", "arm" or "" when not known
 	Lifecycle      string // "current", "previous" (sold, not recommended, or no longer listed), "retired", "private" (the vendor's private cloud alone), "" when not listed
-	NVMe           string // system disk attachment: "required", "unsupported", "unknown"
+	NVMe           string // system disk attachment: "required", "unsupported", "unknown"; Perhaps of no family
 	Boot           string // "bios", "uefi", "bios+uefi", "unknown"
 	Disks          string // the disks that it takes: AnyDisks, ESSD, ESSDEntry or Unknown
 	Listed         bool   // from the table, not from the naming rule
@@ -358,15 +361,16 @@ func (t *Table) Names() []string { return append([]string(nil), t.names...) }
 // Lookup resolves an instance: by its family as the API names it, or, when
 // that is empty, by its type. A type that is not an ECS type at all, and one that
 // is named after a family of other machines than those of the one that the API
-// names, give an Info with an empty Family: which of the two it runs on is not known.
+// names, give an Info with an empty Family. Of the latter is said what speaks
+// against a move from either of the two.
 func (t *Table) Lookup(instanceType, instanceFamily string) Info {
 	name, typed := strings.ToLower(strings.TrimSpace(instanceFamily)), t.FamilyOf(instanceType)
 	switch {
 	case name == "":
 		name = typed
 	case typed != "" && stem(typed) != stem(name):
-		if info := t.info(name); !info.alike(t.info(typed)) {
-			return nowhere
+		if info, other := t.info(name), t.info(typed); !info.alike(&other) {
+			return info.or(&other)
 		}
 	}
 	if name == "" {
@@ -386,8 +390,22 @@ func stem(name string) string {
 }
 
 // alike says whether machines of both families are the same to a verdict.
-func (i Info) alike(other Info) bool {
+func (i *Info) alike(other *Info) bool {
 	return i.Class == other.Class && i.Generation == other.Generation && i.Virtualization == other.Virtualization && i.Arch == other.Arch && i.NVMe == other.NVMe && i.Boot == other.Boot
+}
+
+// or is what is known of a machine that is of one of two families: that it may be Xen, and
+// that its disks may be attached by NVMe, from which not every system gets away.
+func (i *Info) or(other *Info) Info {
+	out := nowhere
+	if i.Virtualization == Xen || other.Virtualization == Xen {
+		out.Virtualization = Xen
+	}
+	attaches := func(i *Info) bool { return i.NVMe == "required" || i.Class == Shenlong8 }
+	if attaches(i) || attaches(other) {
+		out.NVMe = Perhaps
+	}
+	return out
 }
 
 // info is what is known of a family.

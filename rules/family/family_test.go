@@ -304,6 +304,25 @@ func TestUnknownFamilies(t *testing.T) {
 // nothing hangs on which of the two it is.
 func TestATypeOfAnotherFamilyIsOfNone(t *testing.T) {
 	tb := table(t)
+	nowhere := family.Info{Virtualization: family.Unknown, NVMe: family.Unknown, Boot: family.Unknown, Disks: family.Unknown}
+	nvme, xen := nowhere, nowhere
+	nvme.NVMe, xen.Virtualization = family.Perhaps, family.Xen
+	for _, c := range []struct {
+		instanceType, family string
+		want                 family.Info
+	}{
+		{"ecs.c7.6xlarge", "ecs.g8i", nvme},
+		{"ecs.g8i.large", "ecs.c5", nvme},
+		{"ecs.g8i.large", "ecs.g8y", nvme}, // of another architecture
+		{"ecs.t1.small", "ecs.n4", xen},    // on another hypervisor
+		{"ecs.n4.small", "ecs.t1", xen},
+		{"ecs.c7.6xlarge", "ecs.g6", nowhere},
+		{"ecs.c7.6xlarge", "the best", nowhere},
+	} {
+		if got := tb.Lookup(c.instanceType, c.family); got != c.want {
+			t.Errorf("%q of %q: %+v", c.instanceType, c.family, got)
+		}
+	}
 	for _, c := range []struct{ instanceType, family, want string }{
 		{"ecs.c7.6xlarge", "ecs.c7", "ecs.c7"},
 		{"ecs.c7.6xlarge", "", "ecs.c7"},
@@ -313,13 +332,8 @@ func TestATypeOfAnotherFamilyIsOfNone(t *testing.T) {
 		{"ecs.vgn6i-m16-vws.5xlarge", "ecs.vgn6i-vws", "ecs.vgn6i-vws"},
 		{"ecs.s6-c1m1.small", "ecs.s6", "ecs.s6"},
 		{"no type at all", "ecs.c7", "ecs.c7"},
-		{"ecs.c7.6xlarge", "ecs.g8i", ""},
-		{"ecs.g8i.large", "ecs.c5", ""},
-		{"ecs.g8i.large", "ecs.g8y", ""}, // of another architecture
-		{"ecs.t1.small", "ecs.n4", ""},   // on another hypervisor
-		{"ecs.c7.6xlarge", "the best", ""},
 	} {
-		if got := tb.Lookup(c.instanceType, c.family); got.Family != c.want || c.want == "" && (got.Class != "" || got.Arch != "" || got.Generation != 0 || got.Virtualization != family.Unknown || got.NVMe != "unknown") {
+		if got := tb.Lookup(c.instanceType, c.family); got.Family != c.want {
 			t.Errorf("%q of %q: %+v", c.instanceType, c.family, got)
 		}
 	}
