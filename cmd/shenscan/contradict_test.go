@@ -104,6 +104,7 @@ var trials = []trial{
 	{name: ecssim.ImagesCapped.Name, want: whole},
 	{name: ecssim.ImagesUnasked.Name, want: partly, facts: true},
 	{name: ecssim.ImagesEmpty.Name, want: partly, facts: true},
+	{name: ecssim.ImageIDsEmpty.Name, want: partly, facts: true, says: "and does not find it by its id either"},
 	{name: ecssim.ImagesErrorAs200.Name, want: partly, facts: true},
 	{name: ecssim.OfferedErrorAs200.Name, want: whole, facts: true, unasked: true},
 	{name: ecssim.OfferedOfOthers.Name, want: whole, facts: true, unasked: true},
@@ -135,6 +136,7 @@ var trials = []trial{
 	{name: ecssim.ChangesElsewhere.Name, want: whole},
 	{name: ecssim.ChangesFewer.Name, want: whole},
 	{name: ecssim.RegionsEmpty.Name, want: partly},
+	{name: ecssim.RegionsCut.Name, want: partly, says: "the list of regions may not be all"},
 	{name: ecssim.RegionVanishes.Name, want: partly, stored: true},
 	{name: ecssim.MembersPromoted.Name, want: whole, members: true},
 	{name: ecssim.DirectoryDown.Name, want: partly, members: true, slow: true},
@@ -172,6 +174,7 @@ var trials = []trial{
 	{name: ecssim.MembersCountFalls.Name, want: partly, members: true, says: "the directory counts 7 members and lists 5"},
 	{name: ecssim.ImagesTwice.Name, want: partly, facts: true, says: "comes twice, and says something else each time"},
 	{name: ecssim.ZonesElsewhere.Name, want: partly, says: "are in a zone of another one"},
+	{name: ecssim.FamiliesOfOthers.Name, want: whole, facts: true},
 	{name: ecssim.IDsTwice.Name, want: whole}, // a scan asks by id for what no list has: TestAnInstanceThatIsAnsweredTwiceByIDIsOneOrUnread
 }
 

@@ -34,7 +34,7 @@ func (c *Client) Check(ctx context.Context, scope ecs.Scope) []Permission {
 	}{
 		{actRegions, func() error { _, err := c.Regions(ctx, scope.Account); return err }},
 		{actInstances, func() error { return c.VerifyAccess(ctx, scope) }},
-		{actImages, func() error { _, err := c.countImages(ctx, scope); return err }},
+		{actImages, func() error { _, _, err := c.countImages(ctx, scope); return err }},
 		{actTypes, func() error {
 			_, err := ask(ctx, c, scope, ecsRequest(actTypes, "MaxResults", "10"), decoding((*wireTypes).page))
 			return err

@@ -348,7 +348,7 @@ func TestImagesAreAskedForAgainBeforeTheyAreMissing(t *testing.T) {
 		"counts what it never shows":            {shelf{gone: "m-4", total: func(_, asked int) string { return fmt.Sprintf(`,"TotalCount":%d`, asked) }}, 0, 6, "10 of the images were not found, but an answer counts 10 images and holds 0"},
 		"others that were not asked for":        {shelf{ignores: true, extra: `{"ImageId":"m-other"}`}, 0, 8, "60 of the images were not found, but an answer holds 1 images that were not asked for and lacks"},
 		"all, and others that were not asked":   {shelf{extra: `{"ImageId":"m-other"}`}, 0, 2, ""},
-		"all are deleted":                       {shelf{gone: "m-"}, 60, 9, ""},
+		"all are deleted":                       {shelf{gone: "m-"}, 60, 10, ""},
 		"shows no image at all":                 {shelf{empty: true}, 0, 9, "not even one of Alibaba Cloud's own"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -467,7 +467,7 @@ func TestNoImageIsCalledDeletedThatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, fails := range map[string]bool{ecssim.ImagesByAlias.Name: false, ecssim.ImagesCapped.Name: false, ecssim.ImagesUnasked.Name: true, ecssim.ImagesEmpty.Name: true, ecssim.ImagesErrorAs200.Name: true} {
+	for name, fails := range map[string]bool{ecssim.ImagesByAlias.Name: false, ecssim.ImagesCapped.Name: false, ecssim.ImagesUnasked.Name: true, ecssim.ImagesEmpty.Name: true, ecssim.ImageIDsEmpty.Name: true, ecssim.ImagesErrorAs200.Name: true} {
 		t.Run(name, func(t *testing.T) {
 			if err := sim.Contradict(name); err != nil {
 				t.Fatal(err)

@@ -85,12 +85,9 @@ func (l *imageLookup) run(ctx context.Context) error {
 		return nil
 	}
 	if doubt == "" && len(l.found) == 0 {
-		n, err := l.c.countImages(ctx, l.scope)
-		if err != nil {
+		var err error
+		if doubt, err = l.proof(ctx); err != nil {
 			return err
-		}
-		if n == 0 {
-			doubt = "the region shows no image at all, not even one of Alibaba Cloud's own"
 		}
 	}
 	if doubt == "" {
@@ -100,6 +97,33 @@ func (l *imageLookup) run(ctx context.Context) error {
 		Action: actImages, Scope: l.scope, Class: ecs.Contradicted, Err: fmt.Errorf("%d of the images were not found, but %s", len(l.rest), doubt),
 		Mend: "the images count as not read and not as deleted; scan again, and if it stays so, show it to the cloud's support",
 	}
+}
+
+// proof looks, where nothing was found, for what speaks against that: a region that shows
+// nothing to anybody, or an image that it shows and does not find by its id either.
+func (l *imageLookup) proof(ctx context.Context) (doubt string, err error) {
+	n, some, err := l.c.countImages(ctx, l.scope)
+	switch {
+	case err != nil:
+		return "", err
+	case n == 0:
+		return "the region shows no image at all, not even one of Alibaba Cloud's own", nil
+	case !sendableImage(some):
+		return "", nil
+	}
+	got, err := l.c.listImages(ctx, l.scope, imagesRequest(l.scope, imageQuestions[0], []string{some}))
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(got.images, func(image ecs.Image) bool { return image.ID == some }) {
+		return fmt.Sprintf("the region shows image %s and does not find it by its id either", some), nil
+	}
+	return "", nil
+}
+
+func imagesRequest(scope ecs.Scope, question imageQuestion, ids []string) *request {
+	return ecsRequest(actImages, "RegionId", scope.Region, "ImageId", strings.Join(ids, ","), "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100",
+		"ImageOwnerAlias", question.owner, "IsPublic", question.public)
 }
 
 // ask asks a question for the rest, in batches.
@@ -119,9 +143,7 @@ func (l *imageLookup) ask(ctx context.Context, imageQuestion imageQuestion) erro
 // batch asks a question for ids in one call. When the API refuses it because of
 // one of the ids, the halves are asked alone.
 func (l *imageLookup) batch(ctx context.Context, imageQuestion imageQuestion, ids []string) error {
-	req := ecsRequest(actImages, "RegionId", l.scope.Region, "ImageId", strings.Join(ids, ","), "Status", imageStatuses, "ShowExpired", "true", "PageNumber", "1", "PageSize", "100",
-		"ImageOwnerAlias", imageQuestion.owner, "IsPublic", imageQuestion.public)
-	got, err := l.c.listImages(ctx, l.scope, req)
+	got, err := l.c.listImages(ctx, l.scope, imagesRequest(l.scope, imageQuestion, ids))
 	if e, ok := errors.AsType[*ecs.Error](err); ok && e.Class == ecs.BadRequest && strings.Contains(e.Code, "ImageId") {
 		if len(ids) == 1 {
 			return nil // no image can have this id
@@ -171,13 +193,17 @@ func (c *Client) listImages(ctx context.Context, scope ecs.Scope, req *request) 
 	return ask(ctx, c, scope, req, decodingRest(func(w *wireImages, rest present) (*imageListing, error) { return w.listing(scope.Region, rest) }))
 }
 
-// countImages asks how many images the region has.
-func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (int, error) {
+// countImages asks how many images the region has. some is the id of one of them, where
+// the answer has one.
+func (c *Client) countImages(ctx context.Context, scope ecs.Scope) (n int, some string, err error) {
 	got, err := c.listImages(ctx, scope, ecsRequest(actImages, "RegionId", scope.Region, "PageNumber", "1", "PageSize", "1"))
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return max(got.total, len(got.images)), nil
+	if len(got.images) > 0 {
+		some = got.images[0].ID
+	}
+	return max(got.total, len(got.images)), some, nil
 }
 
 // wireImage is one image of DescribeImages.

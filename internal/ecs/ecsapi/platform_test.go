@@ -246,7 +246,7 @@ func TestFailedEvidenceDoesNotHoldTheListingUp(t *testing.T) {
 	if n := f.count(actOffered); n != 2 {
 		t.Errorf("asked %d times; a region that fails twice in a row is left alone", n)
 	}
-	if _, err := c.countImages(t.Context(), testScope); err != nil {
+	if _, _, err := c.countImages(t.Context(), testScope); err != nil {
 		t.Errorf("the region itself: %v", err)
 	}
 }

@@ -26,7 +26,11 @@ func (s *Simulator) describeRegions(call *call, _ *scope) (object, *apiError) {
 		}
 		rows = append(rows, object{"RegionId": region.id, "RegionEndpoint": call.req.Host, "LocalName": name, "Status": s.regionStatus(index)})
 	}
-	return object{"Regions": list("Region", rows)}, nil
+	body := object{"Regions": list("Region", rows)}
+	if half := (len(rows) + 1) / 2; s.against(RegionsCut) {
+		body["Regions"], body["NextToken"] = list("Region", rows[:half]), "2"
+	}
+	return body, nil
 }
 
 // describeInstanceTypes answers DescribeInstanceTypes: one catalogue for all

@@ -64,6 +64,7 @@ var (
 	ImagesCapped        = contradiction("images-capped", "only the first 20 of the ids in ImageId are answered", "no document names the cap")
 	ImagesUnasked       = contradiction("images-unasked", "ImageId is ignored: the region's first images answer", fromSilence)
 	ImagesEmpty         = contradiction("images-empty", "DescribeImages answers an empty list", "the documents: a caller without permission gets an empty list")
+	ImageIDsEmpty       = contradiction("image-ids-empty", "DescribeImages answers ImageId by an empty list, and shows the region's images without it", fromSilence)
 	ImagesErrorAs200    = contradiction("images-error-as-200", "DescribeImages is HTTP 200 with Code and Message beside an empty list", fromSilence)
 	OfferedErrorAs200   = contradiction("offered-error-as-200", "DescribeImageSupportInstanceTypes is HTTP 200 with Code and Message beside an empty list", fromSilence)
 	OfferedOfOthers     = contradiction("offered-of-others", "DescribeImageSupportInstanceTypes answers for another image than was asked for", fromSilence)
@@ -95,6 +96,7 @@ var (
 	ChangesElsewhere    = contradiction("changes-elsewhere", "DescribeResourcesModification answers about another zone than that of the instance", fromSilence)
 	ChangesFewer        = contradiction("changes-fewer", "DescribeResourcesModification offers no change to the 8th generation and later, whatever the matrix says", "the matrix is of one day")
 	RegionsEmpty        = contradiction("regions-empty", "DescribeRegions answers an empty list", "the documents: a caller without permission gets an empty list")
+	RegionsCut          = contradiction("regions-cut", "DescribeRegions names the first half of the regions and ends with a NextToken, which none of its parameters takes", fromSilence)
 	RegionVanishes      = contradiction("region-vanishes", "DescribeRegions leaves out the second region", "regions are closed and given up")
 	MembersPromoted     = contradiction("members-promoted", "members of the directory are PromoteVerifying, PromoteFailed, PromoteExpired, PromoteCancelled, and so on", "the resource directory's documents")
 	DirectoryDown       = contradiction("directory-down", "ListAccounts answers 503", fromSilence)
@@ -127,6 +129,7 @@ var (
 	MembersCountFalls   = contradiction("members-count-falls", "ListAccounts gives its first five members, and an empty page that counts five behind it", fromSilence)
 	ImagesTwice         = contradiction("images-twice", "DescribeImages lists each image once more, as another system", "images are replaced between the calls of a listing")
 	ZonesElsewhere      = contradiction("zones-elsewhere", "every tenth instance of a list is said to be in a zone of the next region", fromSilence)
+	FamiliesOfOthers    = contradiction("families-of-others", "every tenth instance of a list is said to be of InstanceTypeFamily ecs.g8i, whatever its InstanceType", fromSilence)
 	IDsTwice            = contradiction("ids-twice", "InstanceIds is answered with each instance twice, first as another system", "machines are re-installed between the calls of a listing")
 )
 

@@ -24,7 +24,7 @@ func (s *Simulator) describeImages(call *call, sc *scope) (object, *apiError) {
 		return nil, &apiError{400, "InvalidImageOwnerAlias.ValueNotSupported", "The specified parameter ImageOwnerAlias is not valid."}
 	}
 	found := sc.findImages(s.imageIDs(params.get("ImageId")), filter)
-	if s.against(ImagesEmpty) {
+	if s.against(ImagesEmpty) || s.against(ImageIDsEmpty) && params.get("ImageId") != "" {
 		found = nil
 	}
 	var rows []object

@@ -78,6 +78,12 @@ func (w *pageWriter) bend(instance, at int) {
 		if from := bytes.Index(row, []byte(zone+w.sc.region.id)); from >= 0 {
 			w.b = append(append(w.b[:at+from+len(zone)], w.s.next(w.sc).region.id...), row[from+len(zone)+len(w.sc.region.id):]...)
 		}
+	case w.s.against(FamiliesOfOthers):
+		const family = `"InstanceTypeFamily":"`
+		row := append([]byte(nil), w.b[at:]...)
+		if from := bytes.Index(row, []byte(family)) + len(family); from >= len(family) {
+			w.b = append(append(w.b[:at+from], "ecs.g8i"...), row[from+bytes.IndexByte(row[from:], '"'):]...)
+		}
 	case w.s.against(RowsNull):
 		w.b = append(w.b[:at], "null"...)
 	case w.s.against(CreatedLater):
