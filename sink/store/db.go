@@ -79,6 +79,7 @@ type meta struct {
 	Questions uint64                   `json:"questions,omitempty"`
 	Asked     uint64                   `json:"asked,omitempty"` // questions up to here are published
 	Accounts  map[string]AccountStatus `json:"accounts"`
+	Nobodys   *AccountStatus           `json:"nobodys,omitempty"`   // what the last scan failed of before it was known of which account
 	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
 	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it
 	Rejudging *rejudging               `json:"rejudging,omitempty"` // a change of judgement that is not told to its end

@@ -171,3 +171,56 @@ func TestAnAccountsNameIsALabelThatFollowsTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// What failed before it was known of which account is a failure of all that is shown, until a
+// scan ends without it; whoever asks for one account by its id is not told of others.
+func TestWhatFailedOfNoKnownAccountIsNotLeftOutOfTheTotals(t *testing.T) {
+	cause := record.Failure{API: "GetCallerIdentity", Class: "credentials", Error: "account bad: the key is not known"}
+	prod := []event.PlannedAccount{{ID: "prod", AllRegions: true, Listed: true}}
+	db, s := fresh(t), newStream()
+	s.now = 50
+	scan := func(name string, epoch int64, failed ...record.Failure) {
+		t.Helper()
+		m := about(name, epoch, prod, hangzhou)
+		m.Failed = failed
+		apply(t, db, s.put(m))
+		apply(t, db, s.put(read(name, hangzhou, epoch, machine{id: "i-1", os: "debian 12"})...))
+	}
+	scopes := func(f store.Filter) (out []string) {
+		t.Helper()
+		view, err := db.View(t.Context(), nil, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sc := range view.Summary().Scopes {
+			said := ""
+			if len(sc.Failures) > 0 {
+				said = ": " + sc.Failures[0].Error
+			}
+			out = append(out, fmt.Sprintf("%s/%s %s%s", sc.Account, sc.Region, sc.Completeness, said))
+		}
+		if err := view.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	const read, bad = "prod/cn-hangzhou complete", "/ failed: account bad: the key is not known"
+	scan("s1", 10, cause)
+	for name, c := range map[string]struct {
+		filter store.Filter
+		want   []string
+	}{
+		"everything":             {store.Filter{}, []string{bad, read}},
+		"an account":             {store.Filter{Account: "prod"}, []string{read}},
+		"an account by its word": {store.Filter{Scope: scopeOf(t, "account=prod")}, []string{read}},
+		"a region":               {store.Filter{Scope: scopeOf(t, "region=cn-hangzhou")}, []string{bad, read}},
+	} {
+		if diff := cmp.Diff(c.want, scopes(c.filter)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	scan("s2", 100)
+	if diff := cmp.Diff([]string{read}, scopes(store.Filter{})); diff != "" {
+		t.Errorf("after a scan without it: %s", diff)
+	}
+}

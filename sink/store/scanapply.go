@@ -367,12 +367,16 @@ func (a *applier) end(state *scans.Scan, abort string) error {
 func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 	epoch := state.Epoch.UnixNano()
 	accounts := map[string]*AccountStatus{}
+	var nobodys *AccountStatus
 	took := map[string]time.Duration{}
 	for _, acc := range final.Accounts {
 		took[acc.Account] = time.Duration(acc.Seconds * float64(time.Second))
 	}
 	for i := range final.Scopes {
 		row := &final.Scopes[i]
+		if row.Account == "" && len(row.Failures) > 0 {
+			nobodys = &AccountStatus{ScanID: state.ID, Epoch: epoch, EndedAt: *final.EndedAt, Failures: row.Failures}
+		}
 		if !usable(row.Account) {
 			continue
 		}
@@ -400,6 +404,9 @@ func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 		if sc.ix != nil {
 			a.fold[sc] = true
 		}
+	}
+	if had := a.db.meta.Nobodys; had == nil || epoch >= had.Epoch {
+		a.db.meta.Nobodys = nobodys
 	}
 	for name, acc := range accounts {
 		if had, ok := a.db.meta.Accounts[name]; !ok || epoch >= had.Epoch {

@@ -28,6 +28,7 @@ type snapshot struct {
 	tables   *tables
 	scopes   []*scopeSnap // by account and region
 	accounts map[string]AccountStatus
+	nobodys  *AccountStatus // of no account that is known
 	changes  map[ChangeKey]uint64
 	anew     []record.JudgedAnew
 	telling  *record.Rejudging
@@ -89,7 +90,7 @@ func (db *DB) publish() {
 	next := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, judge: db.judge.Load(), tables: db.readers.Load(),
-		accounts: maps.Clone(db.meta.Accounts), changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
+		accounts: maps.Clone(db.meta.Accounts), nobodys: db.meta.Nobodys, changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 		owners: db.owners, outcomes: scores(db.meta.Outcomes),
 	}
