@@ -364,12 +364,12 @@ const (
 func (c *Client) Members(ctx context.Context) ([]Member, error) {
 	var out []Member
 	known := map[string]bool{}
-	most := ecs.NoCount // that any page counted
+	most, promised := ecs.NoCount, false // what any page counted at most, and that the last one said that more come
 	for page := 1; page <= memberPages; page++ {
 		req := newRequest(rdVersion, actMembers, "PageNumber", strconv.Itoa(page), "PageSize", strconv.Itoa(memberPage))
-		got, err := askDirectory(ctx, c, req, decoding((*wireMembers).page))
+		got, err := askDirectory(ctx, c, req, decodingRest((*wireMembers).page))
 		switch {
-		case page > 1 && len(out) >= most && ecs.ClassOf(err) == ecs.BadRequest && err != nil:
+		case page > 1 && !promised && len(out) >= most && ecs.ClassOf(err) == ecs.BadRequest && err != nil:
 			return out, nil // it takes no number of a page behind the last one
 		case err != nil:
 			return out, err
@@ -386,6 +386,9 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		// is too low would leave accounts out without a word.
 		switch {
 		case len(out) > before:
+			promised = got.more
+		case promised || got.more:
+			return out, &ecs.Error{Action: actMembers, Scope: directoryScope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory lists %d members and says that there are more members, and not where", len(out))}
 		case len(out) < most:
 			return out, &ecs.Error{Action: actMembers, Scope: directoryScope, Class: ecs.BadAnswer, Err: fmt.Errorf("the directory counts %d members and lists %d", most, len(out))}
 		default:
@@ -397,6 +400,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 
 // wireMembers is an answer of ListAccounts.
 type wireMembers struct {
+	NextToken  string
 	TotalCount count
 	Accounts   maybe[struct {
 		Account list[struct {
@@ -409,10 +413,11 @@ type wireMembers struct {
 // membersPage is what one says.
 type membersPage struct {
 	members []Member
-	total   int // ecs.NoCount where there is none
+	total   int  // ecs.NoCount where there is none
+	more    bool // it says that there are more
 }
 
-func (w *wireMembers) page() (out membersPage, err error) {
+func (w *wireMembers) page(rest present) (out membersPage, err error) {
 	if w.Accounts.v.Account == nil {
 		return out, missing("Accounts.Account")
 	}
@@ -423,7 +428,9 @@ func (w *wireMembers) page() (out membersPage, err error) {
 		out.members = append(out.members, Member{a.AccountID, a.DisplayName, a.Status})
 	}
 	out.total = orNone(w.TotalCount)
-	return out, nil
+	out.more, err = goesOn(rest)
+	out.more = out.more || w.NextToken != ""
+	return out, err
 }
 
 // role assumes a role through STS.

@@ -148,6 +148,9 @@ func (w *wireSupported) join(types map[string]ecs.TypeChange, whole ecs.TypeChan
 	types[value] = said
 }
 
+// noStatus is the odd word of what has none at all, as rows of older answers.
+const noStatus = "none"
+
 func worse(a, b ecs.TypeChange) ecs.TypeChange {
 	return ecs.TypeChange{Stock: min(a.Stock, b.Stock), Odd: cmp.Or(a.Odd, b.Odd)}
 }
@@ -162,7 +165,7 @@ func changeOf(status, category string) ecs.TypeChange {
 	}
 	switch known := strings.EqualFold(status, "Available") || strings.EqualFold(status, "SoldOut"); {
 	case status == "" && category == "":
-		change.Odd = "none"
+		change.Odd = noStatus
 	case status != "" && !known:
 		change.Odd = clip(status, maxStatus)
 	}

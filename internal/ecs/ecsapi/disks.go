@@ -129,6 +129,9 @@ func (l *diskLister) chain(ctx context.Context, instance string, read func(page 
 			idle = 0
 		}
 		if page.token == "" {
+			if page.more {
+				l.doubted(page, "it says that there are more disks, and not where")
+			}
 			return page, nil
 		}
 		if idle == idleDiskPages {
@@ -166,7 +169,13 @@ func (l *diskLister) hold(ctx context.Context, last *diskAnswer, counted int) er
 func (l *diskLister) call(ctx context.Context, pairs ...string) (page *diskAnswer, err error) {
 	req := asideRequest(actDisks, "RegionId", l.scope.Region)
 	req.set(pairs...)
-	page, err = ask(ctx, l.c, l.scope, req, decoding(func(w *wireDisks) (*diskAnswer, error) { return w.page(l.scope.Region) }))
+	page, err = ask(ctx, l.c, l.scope, req, decodingRest(func(w *wireDisks, rest present) (*diskAnswer, error) {
+		page, err := w.page(l.scope.Region)
+		if err == nil {
+			page.more, err = goesOn(rest)
+		}
+		return page, err
+	}))
 	l.calls++
 	if err == nil && page.odd != "" {
 		l.doubted(page, page.odd)
@@ -215,6 +224,7 @@ type diskAnswer struct {
 	token     string
 	total     int
 	requestID string
+	more      bool   // it says that there are more
 	odd       string // what is wrong with rows that are left out
 }
 

@@ -161,6 +161,9 @@ func TestDisksThatAreNotBelieved(t *testing.T) {
 		}}, instances: 2, heard: 4},
 		{name: "an_id_that_is_none", shelf: diskShelf{n: 2, row: func(k int) string { return strings.Replace(diskRow(k, `"Category":"x"`), "d-", "<d>", 1) }}, instances: 1, says: "is no id of a disk"},
 		{name: "rows_that_are_null", shelf: diskShelf{n: 2, row: func(int) string { return "null" }}, instances: 1, says: "is no id of a disk"},
+		{name: "a_list_that_says_that_it_goes_on", shelf: diskShelf{n: 4, total: func(int) string { return `,"HasMore":true` }}, instances: 2, says: "says that there are more disks", heard: 4},
+		{name: "an_instance_that_says_so", shelf: diskShelf{n: 4, total: func(int) string { return `,"IsTruncated":"true"` }}, instances: 1, says: "says that there are more disks", heard: 2},
+		{name: "one_that_says_that_it_ends", shelf: diskShelf{n: 4, total: func(int) string { return `,"HasMore":false` }}, instances: 2, heard: 4},
 		{name: "the_same_disk_twice", shelf: diskShelf{pages: twice(diskRow(0, `"Category":"cloud_ssd"`))}, instances: 1, heard: 1},
 		{name: "the_same_disk_as_two_things", shelf: diskShelf{pages: twice(diskRow(0, `"Category":"cloud_essd"`))}, instances: 1, says: "twice, and not as the same", heard: 2},
 	} {

@@ -403,14 +403,20 @@ func TestTheDirectoryIsReadUntilAPageBringsNobodyNew(t *testing.T) {
 		refuses bool   // a page behind the last one is an error
 		members int
 		says    string
+		more    [3]string // what else stands on the pages
 	}{
-		"as documented":                    {[3]int{8, 8, 8}, [2]int{5, 3}, false, 8, ""},
-		"counts nobody":                    {[3]int{-1, -1, -1}, [2]int{5, 3}, false, 8, ""},
-		"counts those of the page":         {[3]int{5, 3, 0}, [2]int{5, 3}, false, 8, ""},
-		"counts fewer than it lists":       {[3]int{4, 4, 4}, [2]int{5, 3}, false, 8, ""},
-		"the count falls to what came":     {[3]int{8, 5, 5}, [2]int{5, 0}, false, 5, "the directory counts 8 members and lists 5"},
-		"has no page behind the last":      {[3]int{8, 8, 8}, [2]int{5, 3}, true, 8, ""},
-		"refuses a page that is yet to be": {[3]int{8, 9, 9}, [2]int{5, 3}, true, 8, "InvalidParameter"},
+		"as documented":                    {[3]int{8, 8, 8}, [2]int{5, 3}, false, 8, "", [3]string{}},
+		"counts nobody":                    {[3]int{-1, -1, -1}, [2]int{5, 3}, false, 8, "", [3]string{}},
+		"counts those of the page":         {[3]int{5, 3, 0}, [2]int{5, 3}, false, 8, "", [3]string{}},
+		"counts fewer than it lists":       {[3]int{4, 4, 4}, [2]int{5, 3}, false, 8, "", [3]string{}},
+		"the count falls to what came":     {[3]int{8, 5, 5}, [2]int{5, 0}, false, 5, "the directory counts 8 members and lists 5", [3]string{}},
+		"has no page behind the last":      {[3]int{8, 8, 8}, [2]int{5, 3}, true, 8, "", [3]string{}},
+		"refuses a page that is yet to be": {[3]int{8, 9, 9}, [2]int{5, 3}, true, 8, "InvalidParameter", [3]string{}},
+		"HasMore, and they come":           {[3]int{-1, -1, -1}, [2]int{5, 3}, false, 8, "", [3]string{`"HasMore":true`, `"HasMore":false`}},
+		"HasMore, and none come":           {[3]int{-1, -1, -1}, [2]int{5, 0}, false, 5, "says that there are more members", [3]string{`"HasMore":true`}},
+		"a token":                          {[3]int{-1, -1, -1}, [2]int{5, 0}, false, 5, "says that there are more members", [3]string{`"NextToken":"x"`}},
+		"HasMore for ever":                 {[3]int{8, 8, 8}, [2]int{5, 3}, false, 8, "says that there are more members", [3]string{`"HasMore":true`, `"HasMore":true`, `"HasMore":true`}},
+		"HasMore, and the next is refused": {[3]int{-1, -1, -1}, [2]int{5, 3}, true, 8, "InvalidParameter", [3]string{"", `"HasMore":true`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, map[string]http.HandlerFunc{actMembers: func(w http.ResponseWriter, r *http.Request) {
@@ -426,6 +432,9 @@ func TestTheDirectoryIsReadUntilAPageBringsNobodyNew(t *testing.T) {
 				count := ""
 				if n := tc.counts[min(page, 3)-1]; n >= 0 {
 					count = fmt.Sprintf(`,"TotalCount":%d`, n)
+				}
+				if more := tc.more[min(page, 3)-1]; more != "" {
+					count += "," + more
 				}
 				answer(w, 200, `{"RequestId":"r","Accounts":{"Account":[`+strings.Join(rows, ",")+`]}`+count+`}`)
 			}})

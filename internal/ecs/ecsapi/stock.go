@@ -61,6 +61,9 @@ func (m *wireZones) zones(region string, rest present) ([]ecs.ZoneStock, error) 
 					return nil, missing("Value")
 				}
 				stock := stockOf(t.Status, t.StatusCategory)
+				if odd := changeOf(t.Status, t.StatusCategory).Odd; odd != "" && odd != noStatus { // a word that nobody knows is no full stock
+					stock = min(stock, ecs.LowStock)
+				}
 				if closed {
 					stock = ecs.SoldOut
 				}

@@ -38,6 +38,11 @@ func TestStockIsReadInEverySpelling(t *testing.T) {
 			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.SoldOut, "b": ecs.LowStock}}},
 		},
 		{
+			"words_that_nobody_knows_are_no_full_stock",
+			stockHead + `[{"Value":"a","Status":"Forbidden","StatusCategory":"WithStock"},{"Value":"b","Status":"Available","StatusCategory":"Scarce"},{"Value":"c","Status":"SoldOut","StatusCategory":"Scarce"}]}}]}}]}}`,
+			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.LowStock, "b": ecs.LowStock, "c": ecs.SoldOut}}},
+		},
+		{
 			"a_zone_that_comes_twice_is_one",
 			strings.Replace(stockHead, `"AvailableZone":[`, `"AvailableZone":[{"ZoneId":"cn-hangzhou-h","AvailableResources":{"AvailableResource":[{"SupportedResources":{"SupportedResource":[{"Value":"a","Status":"SoldOut"},{"Value":"b"}]}}]}},`, 1) + `[{"Value":"a","Status":"Available"}]}}]}}]}}`,
 			[]ecs.ZoneStock{{Zone: "cn-hangzhou-h", Types: map[string]ecs.Stock{"a": ecs.SoldOut, "b": ecs.InStock}}},
