@@ -71,6 +71,10 @@ func (c *collector) object(file string, offset int64, object []byte) error {
 		}
 	}
 	for _, img := range saved.Images {
+		had, twice := c.s.images[img.ID]
+		if had.Status = img.Facts.Status; twice && had != img.Facts { // which changes from day to day
+			c.doubt("image %s stands in the files twice and is another each time, of which the later one is taken", clip(img.ID, 60))
+		}
 		c.s.images[img.ID] = img.Facts
 	}
 	for _, instanceType := range saved.Types {

@@ -156,6 +156,15 @@ func TestWhatSpeaksAgainstAWholeListingIsSaid(t *testing.T) {
 		{"items alone", []string{a + "\n" + b + "\n"}, 2, "single items"},
 		{"a list of items", []string{"[" + a + "," + b + "]"}, 2, "single items"},
 		{"items that stand in a listing, too", []string{answer(`,"TotalCount":2`, a, b), b}, 2, ""},
+		{"an image that is another in another file", []string{
+			answer(`,"TotalCount":1`, a), `{"Images":{"Image":[{"ImageId":"m-1","OSName":"CentOS 5.8"}]}}`, `{"Images":{"Image":[{"ImageId":"m-1","OSName":"CentOS 7.9"}]}}`,
+		}, 1, "image m-1 stands in the files twice"},
+		{"an image that is another in one answer", []string{
+			answer(`,"TotalCount":1`, a), `{"Images":{"Image":[{"ImageId":"m-1","OSName":"CentOS 5.8"},{"ImageId":"m-1","OSName":"CentOS 7.9"}]}}`,
+		}, 1, "image m-1 stands in the files twice"},
+		{"an image that was deprecated meanwhile", []string{
+			answer(`,"TotalCount":1`, a), `{"Images":{"Image":[{"ImageId":"m-1","OSName":"CentOS 5.8","Status":"Available"}]}}`, `{"Images":{"Image":[{"ImageId":"m-1","OSName":"CentOS 5.8","Status":"Deprecated"}]}}`,
+		}, 1, ""},
 		{"facts that differ", []string{answer(`,"TotalCount":1`, a), answer(`,"TotalCount":1`, strings.Replace(a, "m-1", "m-2", 1))}, 1, "different facts"},
 		{"an id that is none", []string{answer(`,"TotalCount":2`, a, row("", "cn-x"))}, 1, "no usable id"},
 	} {
