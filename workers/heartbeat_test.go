@@ -242,6 +242,7 @@ func TestHeartbeatsThatProveNothing(t *testing.T) {
 		"left_out":                {cause: "leaves it out"},
 		"start_not_told":          {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(48 * time.Hour)}, start: "-", cause: "is not told"},
 		"start_no_time":           {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(48 * time.Hour)}, start: "yesterday", cause: "is not told"},
+		"start_before_creation":   {agent: &ecs.Agent{Installed: true, Heartbeat: startedAt.Add(48 * time.Hour)}, start: "2019-12-31T23:59Z", cause: "is not told"},
 		"denied":                  {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.Permission, Code: "Forbidden.RAM", Mend: "grant it", Err: errors.New("no")}, cause: "Forbidden.RAM"},
 		"no_service":              {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.RegionClosed, Code: "RegionId.ApiNotSupported", Err: errors.New("no")}, cause: "ApiNotSupported"},
 		"garbled":                 {err: &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.BadAnswer, Err: errors.New("no")}, cause: "bad-answer"},

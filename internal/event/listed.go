@@ -67,6 +67,9 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	}
 	hw := instance.Hardware()
 	started, _ := PackMinute(instance.StartTime)
+	if created, known := PackMinute(instance.CreationTime); known && started < created { // no machine was there: when it was started is not known
+		started = 0
+	}
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
