@@ -98,6 +98,30 @@ func (v *Standing) Doubt(failure record.Failure) {
 	v.Status = &st
 }
 
+// NotAfter dates at limit what is dated later: the clock that said so ran ahead.
+func (v *Standing) NotAfter(limit int64) {
+	for i, epoch := range v.Epochs {
+		v.Epochs[i] = min(epoch, limit)
+	}
+	for _, at := range []*int64{&v.StatusEpoch, &v.WholeEpoch, &v.BeforeEpoch, &v.EmptyEpoch, &v.Unlisted} {
+		*at = min(*at, limit)
+	}
+	v.BeforeComplete = notAfter(v.BeforeComplete, limit)
+	if v.Status == nil {
+		return
+	}
+	st := *v.Status // a reader may hold the one before
+	st.LastEnd, st.LastComplete = notAfter(st.LastEnd, limit), notAfter(st.LastComplete, limit)
+	v.Status = &st
+}
+
+func notAfter(at *time.Time, limit int64) *time.Time {
+	if last := unixNano(limit); at != nil && at.After(last) {
+		return &last
+	}
+	return at
+}
+
 // Prune forgets epochs before cutoff, keeping the newest. Instances that were
 // found missing then are forgotten already.
 func (v *Standing) Prune(cutoff int64) {

@@ -80,6 +80,59 @@ func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
 	}
 }
 
+// Where the clock ran ahead for a while, the scans after it count though they bring no
+// page that would show it: one that is refused, one that finds nothing and one that does
+// not find the region. Nothing is said to be of a time that has not come.
+func TestAFastClockSilencesNoLaterScan(t *testing.T) {
+	const ahead = 365 * 86400
+	for name, c := range map[string]struct {
+		messages []event.Message
+		want     record.Completeness
+		gone     int
+		unlisted bool
+		failed   int // regions of the account that could not be read
+	}{
+		"one that is refused": {
+			[]event.Message{planned("s2", scanKind, 900, hangzhou), &event.ScopeFailed{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Failure: refused("denied")}},
+			record.ScopeFailed, 0, false, 1,
+		},
+		"one that finds nothing": {whole("s2", hangzhou, 900), record.ScopeComplete, 1, false, 0},
+		"one whose account does not name the region": {
+			[]event.Message{&event.ScanPlanned{ScanID: "s2", Kind: scanKind, Epoch: at(900), Accounts: []event.PlannedAccount{{ID: "prod", AllRegions: true, Listed: true}}, AllAccounts: true}},
+			record.ScopeFailed, 0, true, 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			db, s := open(t, path, newJudge("a", oldOnes)), newStream()
+			s.now = ahead
+			apply(t, db, s.put(whole("s0", hangzhou, ahead-200, machine{id: "i-1"})...))
+			apply(t, db, s.put(whole("s1", hangzhou, ahead-100, machine{id: "i-1"})...))
+			s.now = 1000
+			apply(t, db, s.put(c.messages...))
+			questions, err := db.Questions(10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range questions {
+				apply(t, db, s.put(&event.ScopeChecked{ScanID: "s2", Kind: scanKind, Scope: hangzhou, Question: q.Check.Question, Part: q.Check.Part}))
+			}
+			db = kept(t, db, path)
+			got := db.Summary()
+			sc := got.Scopes[0]
+			if sc.LastScan != "s2" || sc.Completeness != c.want || got.Gone != c.gone || (sc.Unlisted != nil) != c.unlisted {
+				t.Errorf("%d gone, %+v", got.Gone, sc)
+			}
+			if sc.LastComplete == nil || sc.LastComplete.After(at(1000)) || sc.LastEnd.After(at(1000)) || c.want != record.ScopeComplete && !sc.LastComplete.Before(at(900)) {
+				t.Errorf("read to its end at %v, ended at %v: the time is 1000 seconds", sc.LastComplete, sc.LastEnd)
+			}
+			if acc := db.Figures().Stats.Accounts["prod"]; acc.ScanID != "s2" || acc.FailedRegions != c.failed || acc.EndedAt.After(at(1000)) {
+				t.Errorf("account %+v", acc)
+			}
+		})
+	}
+}
+
 // A broker that tells no time shows no clock to be wrong.
 func TestWithoutATimeNothingIsCorrected(t *testing.T) {
 	db, s := fresh(t), newStream()

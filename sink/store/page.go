@@ -456,9 +456,9 @@ func (a *applier) changed(before, after *record.Record, cause string) {
 	a.event++
 }
 
-// clampClock corrects times of observation that lie in the future, as a clock that
-// ran ahead leaves them: no later observation would ever replace those rows. They
-// are dated at the current observation instead.
+// clampClock corrects what a clock that ran ahead dated in the scope of the page: no
+// later observation would ever replace those rows. They are dated at the current
+// observation instead.
 func (p *pager) clampClock() error {
 	stored := p.msg.Stored
 	if stored <= 0 || max(p.ix.newest, p.sc.Floor()) <= stored+clockTolerance {
@@ -468,24 +468,56 @@ func (p *pager) clampClock() error {
 	if p.scan != nil && p.scan.Planned {
 		limit = min(limit, p.scan.Epoch.UnixNano()-1)
 	}
-	floor := p.sc.Floor()
-	for i := range p.ix.at {
-		order := p.ix.at[i].order
-		if order >= limit && order < floor {
-			p.ix.at[i].order = limit - 1 // still gone
-		} else {
-			p.ix.at[i].order = min(order, limit)
-		}
-	}
-	for i, e := range p.sc.Epochs {
-		p.sc.Epochs[i] = min(e, limit)
-	}
-	p.sc.StatusEpoch, p.sc.WholeEpoch = min(p.sc.StatusEpoch, limit), min(p.sc.WholeEpoch, limit)
-	p.scopes[p.sc] = true
-	if err := p.foldScope(p.sc); err != nil {
+	if err := p.datedBy(p.sc, p.ix, limit); err != nil {
 		return err
 	}
 	var err error
 	p.ix, err = p.index(p.sc)
 	return err
+}
+
+// datedBy dates at limit what is known of a scope and dated later.
+func (a *applier) datedBy(sc *scope, ix *index, limit int64) error {
+	floor := sc.Floor()
+	for i := range ix.at {
+		order := ix.at[i].order
+		if order >= limit && order < floor {
+			ix.at[i].order = limit - 1 // still gone
+		} else {
+			ix.at[i].order = min(order, limit)
+		}
+	}
+	sc.NotAfter(limit)
+	a.scopes[sc] = true
+	return a.foldScope(sc)
+}
+
+// correctClock corrects, before a scan begins, what a clock that ran ahead dated: the
+// scan would seem to be older than what is known, and nothing that it says of a scope
+// or an account would count until that time has come, a failure least of all.
+func (a *applier) correctClock(epoch int64) error {
+	stored := a.msg.Stored
+	if stored <= 0 || epoch > stored+clockTolerance {
+		return nil
+	}
+	limit := min(stored, epoch) - 1
+	for _, sc := range a.db.scopes {
+		if max(sc.Floor(), sc.StatusEpoch) <= stored+clockTolerance {
+			continue
+		}
+		ix, err := a.index(sc)
+		if err != nil {
+			return err
+		}
+		if err := a.datedBy(sc, ix, limit); err != nil {
+			return err
+		}
+	}
+	for name, acc := range a.db.meta.Accounts {
+		if acc.Epoch > stored+clockTolerance {
+			acc.Epoch, acc.EndedAt = limit, utc(limit)
+			a.db.meta.Accounts[name] = acc
+		}
+	}
+	return nil
 }

@@ -136,6 +136,9 @@ func (a *applier) scanPlanned(planned *event.ScanPlanned) error {
 		})
 	}
 	if state.TakesPlans() && planned.Kind == event.KindScan {
+		if err := a.correctClock(planned.Epoch.UnixNano()); err != nil {
+			return err
+		}
 		a.planScopes(state, &plan)
 	}
 	if state.Plan(&plan, a.msg.Stored) {
