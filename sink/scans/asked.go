@@ -92,14 +92,17 @@ func (p *Scope) outcomes() map[string]record.AskedInstance {
 			cause = walk.Failure.Error
 		}
 		say(walk.Asked.NotRead, record.NotRead, cause)
-		if walk.over() {
-			say(walk.Asked.Found, record.Found, "")
-		} else {
+		switch {
+		case !walk.over():
 			cause := "it was seen, and what was seen of it was not stored"
 			if walk.Losses != nil {
 				cause += ": " + walk.Losses.Error
 			}
 			say(walk.Asked.Found, record.NotRead, cause)
+		case !walk.agrees():
+			say(walk.Asked.Found, record.NotRead, "it was seen, and what was seen of it may not be stored: "+walk.disagreement())
+		default:
+			say(walk.Asked.Found, record.Found, "")
 		}
 		say(walk.Asked.NotFound, record.NotFound, "")
 	}

@@ -42,6 +42,7 @@ func listing(t *testing.T, before int, lanes ...int) (*Scan, *Scope) {
 			t.Fatal("the page is refused")
 		}
 		p.Walk(names[i], "w").End(&event.LaneEnded{Pages: 1, Listed: n, Instances: n, IDs: uint64(n)})
+		p.Instances += n
 	}
 	return s, p
 }
@@ -402,6 +403,7 @@ func TestOutcomesOfARescan(t *testing.T) {
 	}
 	found, notFound, notRead := event.LaneEnded{Found: []string{"i-1"}}, event.LaneEnded{NotFound: []string{"i-1"}}, event.LaneEnded{NotRead: []string{"i-1"}}
 	outstanding := event.LaneEnded{Found: []string{"i-1"}, Pages: 1}
+	lacking := event.LaneEnded{Found: []string{"i-1"}, Listed: 1, Instances: 1, IDs: event.IDSum("i-1")} // which a worker dropped
 	refused := notRead
 	refused.Failure = &record.Failure{Error: "denied"}
 	for name, c := range map[string]struct {
@@ -413,6 +415,7 @@ func TestOutcomesOfARescan(t *testing.T) {
 		"found_here":                   {here: &found, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
 		"found_there":                  {here: &notRead, there: &found, want: record.AskedInstance{Outcome: record.Found, Account: "2", Region: "cn-beijing"}},
 		"found_and_not_stored":         {here: &outstanding, there: &notFound, want: record.AskedInstance{Outcome: record.NotRead, Account: "1", Region: "cn-hangzhou", Cause: "it was seen, and what was seen of it was not stored"}},
+		"found_and_stored_in_part":     {here: &lacking, there: &notFound, want: record.AskedInstance{Outcome: record.NotRead, Account: "1", Region: "cn-hangzhou", Cause: "it was seen, and what was seen of it may not be stored: lane a: 1 instances listed, 1 published, 0 classified, 0 stored"}},
 		"found_by_a_later_walk":        {here: &notRead, again: &found, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
 		"found_by_an_earlier_walk":     {here: &found, again: &notRead, there: &notFound, want: record.AskedInstance{Outcome: record.Found, Account: "1", Region: "cn-hangzhou"}},
 		"nowhere":                      {here: &notFound, there: &notFound, want: record.AskedInstance{Outcome: record.NotFound}},
