@@ -70,7 +70,7 @@ func (s *Scan) Settle(scope *Scope, missing []string, empty bool) (settled bool,
 	read, _ := scope.best()
 	check := scope.Check
 	if check == nil || check.Plan != read.plan {
-		if len(missing) == 0 && (read.lanes == 1 || read.before == nil) {
+		if len(missing) == 0 && (read.lanes == 1 || read.before == nil) && scope.twice(&read) == 0 {
 			return true, nil // its lane was held against the counts already
 		}
 		return false, s.ask(scope, &read, missing, 0)
@@ -87,8 +87,10 @@ func (s *Scan) Settle(scope *Scope, missing []string, empty bool) (settled bool,
 	case check.Found > 0:
 		doubt("at least %d of %d instances that no list had are there when they are asked for by id, such as %s: the lists were cut short",
 			check.Found, check.Missing, strings.Join(check.Examples, ", "))
-	case read.disagrees(check.Counted) && len(scope.Disputed) == 0:
+	case (read.disagrees(check.Counted) || scope.twice(&read) > 0) && len(scope.Disputed) == 0:
 		return false, s.listAgain(scope, read.plan)
+	case scope.twice(&read) > 0:
+		doubt("of %d instances that are listed, %d were listed before, as others of the same list", read.Listed, scope.twice(&read))
 	case read.disagrees(check.Counted):
 		doubt("%d instances are counted before and %d after a listing of %d in %d lanes, of which %d are new", *read.before, *check.Counted, read.Listed, read.lanes, read.created)
 	case check.Missing != len(missing) || check.Sum != sumOf(missing):
@@ -114,6 +116,11 @@ func (r *reading) disagrees(after *int) bool {
 	}
 	return r.Listed < min(*r.before, *after)-r.created || r.Listed > max(*r.before, *after)+r.created
 }
+
+// twice is how many of the instances that were read are another one again, at least:
+// lanes leave no instance to two of them, and what stands twice in a sum hides one
+// that stands nowhere.
+func (p *Scope) twice(read *reading) int { return max(0, read.Stored-p.Instances) }
 
 func sumOf(ids []string) (sum uint64) {
 	for _, id := range ids {

@@ -613,6 +613,59 @@ func TestAScopeIsNotEmptyAtOnce(t *testing.T) {
 	}
 }
 
+// TestAnInstanceInTwoLanesHidesNoneThatIsInNeither: what two lanes list counts twice, so
+// that counts agree with lanes that lack another instance.
+func TestAnInstanceInTwoLanesHidesNoneThatIsInNeither(t *testing.T) {
+	for name, c := range map[string]struct {
+		again []machine
+		want  record.Completeness
+		says  string
+	}{
+		"one lane has all":       {[]machine{{id: "i-1"}, {id: "i-2"}, {id: "i-3"}}, record.ScopeComplete, ""},
+		"one lane has one twice": {[]machine{{id: "i-1"}, {id: "i-2"}, {id: "i-2"}}, record.ScopePartial, "of 3 instances that are listed, 1 were listed before, as others of the same list"},
+		"one lane has no third":  {[]machine{{id: "i-1"}, {id: "i-2"}}, record.ScopeComplete, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, s := fresh(t), newStream()
+			s.now = 50
+			plan := scopePlanned("s1", scanKind, hangzhou, "1", "1.0", "1.1")
+			plan.Counted = new(3)
+			settle := func(messages ...event.Message) (again bool) {
+				t.Helper()
+				for len(messages) > 0 {
+					if _, err := db.Apply(t.Context(), s.put(messages...)); err != nil {
+						t.Fatal(err)
+					}
+					messages = nil
+					for _, q := range questions(t, db) {
+						if q.Again {
+							return true
+						}
+						messages = append(messages, &event.ScopeChecked{ScanID: "s1", Kind: scanKind, Scope: hangzhou, Question: q.Question, Part: q.Part, Counted: new(3)})
+					}
+				}
+				return false
+			}
+			if !settle(
+				planned("s1", scanKind, 10, hangzhou), plan,
+				page("s1", scanKind, hangzhou, "1.0", "1.0", 0, 11, machine{id: "i-1"}), laneEnded("s1", scanKind, hangzhou, "1.0", "1.0", 1),
+				page("s1", scanKind, hangzhou, "1.1", "1.0", 0, 11, machine{id: "i-1"}, machine{id: "i-2"}), laneEnded("s1", scanKind, hangzhou, "1.1", "1.0", 1),
+			) {
+				t.Fatal("the scope is not listed again")
+			}
+			settle(scopePlanned("s1", scanKind, hangzhou, "2", "2.0"), page("s1", scanKind, hangzhou, "2.0", "2.0", 0, 12, c.again...), laneEnded("s1", scanKind, hangzhou, "2.0", "2.0", 1))
+			got, err := db.Scan("s1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc := got.Scopes[0]
+			if sc.Completeness != c.want || c.says != "" && (len(sc.Failures) != 1 || sc.Failures[0].Error != c.says) {
+				t.Errorf("scope %+v", sc)
+			}
+		})
+	}
+}
+
 // TestLanesThatTogetherDisagreeWithTheCountsAreListedAgain plays a cut that
 // loses an instance between two lanes.
 func TestLanesThatTogetherDisagreeWithTheCountsAreListedAgain(t *testing.T) {
