@@ -103,6 +103,35 @@ func TestAScanThatNATSLostEndsAndIsAskedForAgain(t *testing.T) {
 	})
 }
 
+// A stream that came back from an older copy gives numbers that the store has applied to
+// other results. They are none that it has: it reads them, and has not caught up before.
+func TestAnOlderStreamIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
+	db, b := running(t)
+	st, err := b.State(t.Context(), bus.StreamResults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := event.Position{Stream: st.Created, Seq: 900}
+	if _, err := db.Apply(t.Context(), []event.Received{{Position: ahead, Stored: 100e9, Msg: &event.ScanAborted{ScanID: "s-1", Kind: event.KindScan, Reason: "before"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), &event.ScanAborted{ScanID: "s-2", Kind: event.KindScan, Reason: "after"}); err != nil {
+		t.Fatal(err)
+	}
+	s := sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	defer run(t, s)()
+	within(t, "the store has caught up", s.CaughtUp)
+	for id, reason := range map[string]string{"s-1": "before", "s-2": "after"} {
+		if sc, err := db.Scan(id); err != nil || sc.Reason != reason {
+			t.Errorf("%s: %+v, %v", id, sc, err)
+		}
+	}
+	if at := db.Position(); at != (event.Position{Stream: st.Created, Seq: 1}) {
+		t.Errorf("the store is at %+v", at)
+	}
+}
+
 // A scan of one process whose streams go with it is not asked for again by the
 // next one.
 func TestAScanOfAServerThatPassesIsLeftAlone(t *testing.T) {

@@ -197,7 +197,7 @@ func (s *Sink) Run(ctx context.Context) error {
 }
 
 func (s *Sink) follow(ctx context.Context) error {
-	following := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Gap: func(missed uint64) {
+	following := bus.Follow{Name: s.o.Name, MaxBatch: s.o.MaxBatch, Linger: s.o.Linger, Replaced: s.noteLost, Back: s.startOver, Gap: func(missed uint64) {
 		s.o.Log.Error("results were dropped before this sink read them; scan again, or restore a backup of another sink", "missed", missed)
 	}}
 	wait := retryWaits()
@@ -553,9 +553,11 @@ func (m *marks) reached(pos, end event.Position, now time.Time) bool {
 func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *marks) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	before := s.db.Position()
 	st, err := s.bus.State(ctx, bus.StreamResults)
 	pos := s.db.Position()
-	s.caughtUp.Store(err == nil && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
+	back := before.Stream == st.Created && before.Seq > st.LastSeq // what it held is not there
+	s.caughtUp.Store(err == nil && !back && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
 	if err == nil {
 		s.endLost(ctx)
 	}
@@ -661,6 +663,19 @@ func (s *Sink) noteLost(ctx context.Context) {
 			s.lost = append(s.lost, scans[i])
 		}
 	}
+}
+
+// startOver reads the results stream from its start, since it ends before what the
+// store has of it: numbers that were applied are those of other results now, which the
+// store would take for repeats. Repeats change nothing.
+func (s *Sink) startOver(ctx context.Context, ends uint64) error {
+	s.caughtUp.Store(false)
+	s.o.Log.ErrorContext(ctx, "NATS came back from an older copy; all results are read again, running scans may be aborted, and verdict events may be missing or come again: scan again", "stream_ends", ends, "applied", s.db.Position().Seq)
+	s.noteLost(ctx)
+	if err := s.db.StartOver(); err != nil {
+		return fmt.Errorf("begin the results stream again: %w", err)
+	}
+	return nil
 }
 
 // endLost ends the scans that noteLost noted.

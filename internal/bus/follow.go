@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,11 +27,16 @@ type Follow struct {
 	// Replaced hears, before anything of it is read, that the stream is another
 	// one than the position is in.
 	Replaced func(context.Context)
+	// Back hears, before anything is read, that the stream ends before the position:
+	// NATS came back from an older copy, and gives numbers that were applied to other
+	// results. All of it is read then, from its start, unless Back returns an error.
+	Back func(ctx context.Context, ends uint64) error
 }
 
 // The ways in which following ends without an error of the server or of handle.
 var (
 	errStreamReplaced = errors.New("the results stream was made anew: what was in the old one is lost")
+	errStreamBack     = errors.New("the results stream ends before results that were read of it: NATS came back from an older copy")
 	errFollowEnded    = errors.New("the server handed out no more results though nobody stopped it")
 )
 
@@ -86,6 +92,7 @@ func (b *Bus) follow(ctx context.Context, name string, following Follow, from ev
 	if err != nil {
 		return err
 	}
+	reader := &resultsReader{bus: b, name: name, created: created, handle: handle}
 	cons, err := b.js.OrderedConsumer(ctx, StreamResults, jetstream.OrderedConsumerConfig{
 		// No two consumers are alike: what an earlier process left lingers for a while.
 		NamePrefix: name + consumerMark + rand.Text()[:8], DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
@@ -105,7 +112,7 @@ func (b *Bus) follow(ctx context.Context, name string, following Follow, from ev
 	pumped := make(chan error, 1)
 	go func() {
 		defer close(msgs)
-		pumped <- b.pump(ctx, iter, created, msgs)
+		pumped <- b.pump(ctx, iter, reader, msgs)
 	}()
 	defer func() {
 		iter.Stop()
@@ -113,7 +120,6 @@ func (b *Bus) follow(ctx context.Context, name string, following Follow, from ev
 		}
 	}()
 	b.isUp(ctx, name)
-	reader := &resultsReader{bus: b, name: name, created: created, handle: handle}
 	linger := following.Linger
 	for {
 		batch, open := gather(msgs, following.MaxBatch, linger)
@@ -143,8 +149,15 @@ func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (
 	if from.Stream != 0 && from.Stream != created && follow.Replaced != nil {
 		follow.Replaced(ctx)
 	}
-	if from.Stream == created && from.Seq <= state.LastSeq {
+	switch {
+	case from.Stream != created:
+	case from.Seq <= state.LastSeq:
 		start = from.Seq + 1
+	default:
+		if state, err = b.back(ctx, follow, from); err != nil {
+			return 0, 0, err
+		}
+		from.Seq = 0 // nothing is missing before what there is
 	}
 	if start < state.FirstSeq {
 		if follow.Gap != nil && from.Seq > 0 {
@@ -155,14 +168,38 @@ func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (
 	return created, max(start, 1), nil
 }
 
-// stillThere makes sure that the results stream is the one that was made at
-// created.
-func (b *Bus) stillThere(ctx context.Context, created int64) error {
-	state, err := b.State(ctx, StreamResults)
-	if err == nil && state.Created != created {
-		err = errStreamReplaced
+// back tells that the stream ends before a position. It looks a second time: a server
+// that has just become the leader of a stream may not know its end yet.
+func (b *Bus) back(ctx context.Context, follow Follow, from event.Position) (StreamState, error) {
+	if !pause(ctx, streamCheck) {
+		return StreamState{}, ctx.Err()
 	}
-	return err
+	state, err := b.State(ctx, StreamResults)
+	switch {
+	case err != nil:
+		return state, err
+	case state.Created != from.Stream:
+		return state, errStreamReplaced
+	case state.LastSeq >= from.Seq || follow.Back == nil:
+		return state, errStreamBack
+	}
+	return state, follow.Back(ctx, state.LastSeq)
+}
+
+// stillThere makes sure that the results stream is the one that is read, and that it
+// holds what was read of it.
+func (b *Bus) stillThere(ctx context.Context, reader *resultsReader) error {
+	read := reader.read.Load()
+	state, err := b.State(ctx, StreamResults)
+	switch {
+	case err != nil:
+		return err
+	case state.Created != reader.created:
+		return errStreamReplaced
+	case state.LastSeq < read:
+		return errStreamBack
+	}
+	return nil
 }
 
 // pump hands over what arrives, until the iterator ends or fails, or the stream
@@ -172,7 +209,7 @@ func (b *Bus) stillThere(ctx context.Context, created int64) error {
 // nothing of the consumers that it had, and all that tells is that their
 // heartbeats stay away. nats.go counts those from the call of Next on, and misses
 // them after five seconds: calls that return sooner never miss any.
-func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created int64, msgs chan<- jetstream.Msg) error {
+func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, reader *resultsReader, msgs chan<- jetstream.Msg) error {
 	reading, end := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -182,7 +219,7 @@ func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, created 
 			if !b.nc.IsConnected() { // the client connects again
 				continue
 			}
-			if err := b.stillThere(reading, created); err != nil {
+			if err := b.stillThere(reading, reader); err != nil {
 				end(err)
 			}
 		}
@@ -248,7 +285,8 @@ type resultsReader struct {
 	bus      *Bus
 	name     string
 	created  int64
-	consumer string // the consumer whose messages are known to be of that stream
+	consumer string        // the consumer whose messages are known to be of that stream
+	read     atomic.Uint64 // number of the last message that was handled
 	handle   func(context.Context, []event.Received) error
 }
 
@@ -265,7 +303,7 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 		// A consumer goes with its stream. One that is new may have been made on
 		// a new stream, whose messages are no continuation of the old one's.
 		if meta.Consumer != r.consumer {
-			if err := conn.stillThere(ctx, r.created); err != nil {
+			if err := conn.stillThere(ctx, r); err != nil {
 				return err
 			}
 			if r.consumer != "" {
@@ -295,5 +333,8 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 	}
 	err := r.handle(spans.begin(ctx, r.name, len(received)), received)
 	spans.end(err)
+	if err == nil {
+		r.read.Store(received[len(received)-1].Seq)
+	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func follow(t *testing.T, b *bus.Bus, name string) *following {
 			f.mu.Lock()
 			from := f.position
 			f.mu.Unlock()
-			err := b.FollowResults(ctx, bus.Follow{Name: name, MaxBatch: 8, Linger: time.Millisecond}, from, func(_ context.Context, batch []event.Received) error {
+			err := b.FollowResults(ctx, bus.Follow{Name: name, MaxBatch: 8, Linger: time.Millisecond, Back: f.startOver}, from, func(_ context.Context, batch []event.Received) error {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				for _, r := range batch {
@@ -102,6 +103,14 @@ func follow(t *testing.T, b *bus.Bus, name string) *following {
 		}
 	})
 	return f
+}
+
+// startOver is what a sink does where the stream ends before its position.
+func (f *following) startOver(context.Context, uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position.Seq = 0
+	return nil
 }
 
 func (f *following) has(ids ...string) bool {
@@ -230,6 +239,32 @@ func TestANewStreamIsReadFromItsStart(t *testing.T) {
 		say(t, b, want[i])
 	}
 	eventually(t, "the new results", func() bool { return f.has(want...) })
+}
+
+// A server that came back with an older copy of its disk gives numbers again that were
+// read already. What has them now is read, also while the stream is shorter than it was.
+func TestTheStreamOfAnOlderCopyIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
+	e := startExternal(t)
+	b := e.open(nil)
+	f := follow(t, b, "a")
+	for i := range 3 {
+		say(t, b, fmt.Sprint("old-", i))
+	}
+	eventually(t, "the first results", func() bool { return f.has("old-0", "old-1", "old-2") })
+	e.stop()
+	if err := os.CopyFS(filepath.Join(e.dir, "older"), os.DirFS(filepath.Join(e.dir, "first"))); err != nil {
+		t.Fatal(err)
+	}
+	e.start("first")
+	for i := range 4 {
+		say(t, b, fmt.Sprint("lost-", i))
+	}
+	eventually(t, "results after the copy", func() bool { return f.has("lost-0", "lost-1", "lost-2", "lost-3") })
+	e.stop()
+	e.start("older")
+	say(t, b, "new-0")
+	eventually(t, "what has a number that was read before", func() bool { return f.has("new-0") })
 }
 
 func TestAConsumerIsMadeAgain(t *testing.T) {

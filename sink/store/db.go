@@ -516,6 +516,18 @@ func (db *DB) shut() error {
 // Position is how far the results stream is applied; Seq 0 means not at all.
 func (db *DB) Position() event.Position { return db.snap.Load().at }
 
+// StartOver lets the results stream be applied from its start again.
+func (db *DB) StartOver() error {
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.update(func(*bbolt.Tx) error {
+		db.meta.Seq = 0
+		return nil
+	})
+}
+
 // NeedsReclassify reports whether the stored verdicts were made with another
 // rule set or for other targets than the classifier's, or, where it has
 // waivers, on another day, or whether what such a change moved is not told to
