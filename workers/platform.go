@@ -219,7 +219,7 @@ func (q *platformLookup) ask(ctx context.Context, ids []string, had map[string]e
 // would have.
 func (q *platformLookup) renew(ctx context.Context, id string, had event.EvidenceItem) event.EvidenceItem {
 	got := q.askOne(ctx, id)
-	if got.Cause != "" && had.Types != "" && had.Cause == "" && q.p.now().Sub(had.Asked) < answerLife*24*time.Hour {
+	if age := q.p.now().Sub(had.Asked); got.Cause != "" && had.Types != "" && had.Cause == "" && age >= -clockAhead && age < answerLife*24*time.Hour {
 		calls := got.Calls
 		got = keptItem(id, had)
 		got.Calls = calls
@@ -228,10 +228,13 @@ func (q *platformLookup) renew(ctx context.Context, id string, had event.Evidenc
 	return got
 }
 
+// clockAhead is how far from now an answer may be dated by another clock.
+const clockAhead = time.Hour
+
 // due says whether an answer is to be asked for (again): one that is not there,
 // one whose day has come since, and one that could not be had an hour ago.
 func due(id string, item *event.EvidenceItem, now time.Time) bool {
-	if item.Asked.IsZero() || item.Asked.After(now.Add(time.Hour)) {
+	if item.Asked.IsZero() || item.Asked.After(now.Add(clockAhead)) {
 		return true
 	}
 	day := func(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }

@@ -447,6 +447,18 @@ func TestPlatformAnswerOfATimeToComeIsAskedForAnew(t *testing.T) {
 	}
 }
 
+// How old an answer of a time to come is nobody knows, so that it counts no longer where
+// it cannot be renewed.
+func TestPlatformAnswerOfATimeToComeDoesNotStandIn(t *testing.T) {
+	r := newPlatform(t)
+	id := "m-1"
+	r.memory.items[scope.String()+event.EvidencePlatform+id] = event.EvidenceItem{ID: id, Asked: r.now.AddDate(1, 0, 0), Types: "ecs.g8i=2"}
+	r.cloud.broken[id] = &ecs.Error{Action: "DescribeImageSupportInstanceTypes", Class: ecs.Transient, Err: errors.New("down")}
+	if f := r.look(t, id); f.Offered != "" {
+		t.Errorf("it is offered on %q by an answer of next year", f.Offered)
+	}
+}
+
 func TestPlatformAnswerCountsWhileItCannotBeRenewed(t *testing.T) {
 	r := newPlatform(t)
 	r.look(t, "m-1")

@@ -93,6 +93,13 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 		if had, err = readEvidence(value); err != nil {
 			return err
 		}
+		if a.tooLate(had.Seen) && !a.tooLate(evidence.At) {
+			before := evidence.At.Add(-1)
+			if err := a.evidenceBefore(bucket, evidencePrefix(evidence.Scope, evidence.Source), before); err != nil {
+				return err
+			}
+			had.Seen, had.Tried = before, earlier(had.Tried, before)
+		}
 	}
 	is := had
 	switch {
@@ -109,6 +116,42 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 		is.Calls, is.Tried = item.Calls, evidence.At.UTC()
 	}
 	return bucket.Put(key, is.value())
+}
+
+// tooLate says whether a time has not come when the message at hand was stored: the
+// clock that told it ran ahead.
+func (a *applier) tooLate(at time.Time) bool {
+	return a.msg.Stored > 0 && at.UnixNano() > a.msg.Stored+int64(clocksApart)
+}
+
+// evidenceBefore dates what is kept under the prefix and was said to be of a time that
+// has not come before the message at hand: no later answer would ever count, and a
+// launch template that was not listed by that clock would be none.
+func (a *applier) evidenceBefore(bucket *bbolt.Bucket, prefix []byte, before time.Time) error {
+	dated := map[string][]byte{}
+	for key, value := range scan(bucket, prefix) {
+		is, err := readEvidence(value)
+		if err != nil {
+			return err
+		}
+		if a.tooLate(is.Seen) {
+			is.Seen, is.Tried = before, earlier(is.Tried, before)
+			dated[string(key)] = is.value()
+		}
+	}
+	for key, value := range dated {
+		if err := bucket.Put([]byte(key), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // pruneEvidence forgets, once a day, evidence that nobody needed and moves that

@@ -98,6 +98,36 @@ func TestLateEvidenceIsIgnored(t *testing.T) {
 	}
 }
 
+// What a clock that runs ahead dated gives way to the next answer of a clock that does
+// not, and where that answer kept no image, the one before stays.
+func TestEvidenceOfATimeToComeGivesWay(t *testing.T) {
+	db, s := fresh(t), newStream()
+	s.now = 1000
+	ahead, now := at(1000+365*86400), at(2000)
+	apply(t, db, s.put(evidenceAt(ahead,
+		event.EvidenceItem{ID: "m-1", Asked: ahead, Calls: 1, Types: "ecs.g6=1"},
+		event.EvidenceItem{ID: "m-2", Asked: ahead, Calls: 1, Types: "ecs.g6=1"},
+		event.EvidenceItem{ID: "m-3", Asked: ahead, Calls: 1, Types: "ecs.g6=1"})))
+	s.now = 2000
+	apply(t, db, s.put(evidenceAt(now,
+		event.EvidenceItem{ID: "m-1", Asked: now, Calls: 1, Types: "ecs.g7=1"},
+		event.EvidenceItem{ID: "m-2", Kept: true})))
+	had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1", "m-2", "m-3"})
+	if err != nil || had["m-1"].Types != "ecs.g7=1" || had["m-2"].Types != "ecs.g6=1" {
+		t.Errorf("%+v, %v", had, err)
+	}
+	for id, want := range map[string]time.Time{"m-1": now, "m-2": now, "m-3": now.Add(-1)} {
+		if is := had[id]; !is.Seen.Equal(want) || is.Tried.After(now) {
+			t.Errorf("%s was needed at %s and tried at %s; want %s", id, is.Seen, is.Tried, want)
+		}
+	}
+	// A clock that runs ahead by minutes is none that is wrong, and its answer the newest.
+	apply(t, db, s.put(evidenceAt(now.Add(5*time.Minute), event.EvidenceItem{ID: "m-1", Asked: now, Types: "ecs.g8=1"}), evidenceAt(now, event.EvidenceItem{ID: "m-1", Asked: now, Types: "ecs.g7=1"})))
+	if had, err := db.Evidence(evidenceScope, event.EvidencePlatform, []string{"m-1"}); err != nil || had["m-1"].Types != "ecs.g8=1" {
+		t.Errorf("%+v, %v", had, err)
+	}
+}
+
 func TestEvidenceThatCannotBeKeptIsLeftOut(t *testing.T) {
 	db, s := fresh(t), newStream()
 	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)

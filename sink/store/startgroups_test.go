@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,47 @@ func TestLaunchTemplatesAreJudgedByWhatTheyStart(t *testing.T) {
 }
 
 // What comes in a message is looked at before it is kept.
+// A list that a clock which ran ahead dated gives way to the next one: what is new in that
+// is shown, what it does not name is not, and an attempt that failed is named.
+func TestLaunchTemplatesOfATimeToComeGiveWay(t *testing.T) {
+	const ahead = 365 * 86400
+	one := func(id string) event.EvidenceItem {
+		return template(id, event.TemplateVersion{Number: 1, Default: true, Latest: true, Image: "m-1"})
+	}
+	list := func(second int64, ids ...string) (out []event.Message) {
+		for _, id := range ids {
+			out = append(out, templatesRead(second, one(id)))
+		}
+		return append(out, templatesRead(second, listing(0, "")...))
+	}
+	for name, c := range map[string]struct {
+		then   []event.Message
+		want   string
+		unread int
+	}{
+		"another list": {list(2000, "lt-new", "lt-stays"), "[lt-new lt-stays]", 0},
+		"a refusal":    {[]event.Message{templatesRead(2000, event.EvidenceItem{ID: event.UnreadID, Calls: 1, Cause: "denied"})}, "[lt-gone lt-stays]", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, s := fresh(t), newStream()
+			s.now = 1000
+			apply(t, db, s.put(whole("s1", hangzhou, 900, machine{id: "i-1"})...))
+			apply(t, db, s.put(list(ahead, "lt-gone", "lt-stays")...))
+			s.now = 2000
+			apply(t, db, s.put(c.then...))
+			got, _ := groupsOf(t, db, store.Filter{})
+			ids := []string{}
+			for i := range got.Groups {
+				ids = append(ids, got.Groups[i].ID)
+			}
+			slices.Sort(ids)
+			if fmt.Sprint(ids) != c.want || len(got.Unread) != c.unread {
+				t.Errorf("%v, %+v", ids, got.Unread)
+			}
+		})
+	}
+}
+
 func TestLaunchTemplatesThatAreTooLargeAreNotKept(t *testing.T) {
 	db, s := fresh(t), newStream()
 	long := strings.Repeat("x", 5000)
