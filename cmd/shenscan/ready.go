@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +46,9 @@ func askReady(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	// What stands before the process, such as a page to log in at, is not the process.
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
 	if err != nil {
 		if cause, ok := errors.AsType[*url.Error](err); ok { // which would show a password in the address
 			err = cause.Err
@@ -52,9 +56,28 @@ func askReady(ctx context.Context, server string) error {
 		return fmt.Errorf("ask %s whether it is ready: %w", address.Host, err)
 	}
 	defer resp.Body.Close()
-	why, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if resp.StatusCode == http.StatusOK {
-		return err
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return fmt.Errorf("%s does not say whether it is ready: it sends elsewhere with status %d; name the address of the process itself", address.Host, resp.StatusCode)
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("%s is not ready: %s", address.Host, report.Clean(string(said)))
+	case err != nil:
+		return fmt.Errorf("ask %s whether it is ready: %w", address.Host, err)
+	case !saysReady(said):
+		return fmt.Errorf("%s does not say whether it is ready: what it answers is not shenscan's; name the address of a process of shenscan", address.Host)
 	}
-	return fmt.Errorf("%s is not ready: %s", address.Host, report.Clean(string(why)))
+	return nil
+}
+
+// saysReady says whether a body is that of /readyz of a process with a store, or of one
+// without.
+func saysReady(said []byte) bool {
+	if string(bytes.TrimSpace(said)) == "ok" {
+		return true
+	}
+	var is struct {
+		Status string `json:"status"`
+	}
+	return json.Unmarshal(said, &is) == nil && is.Status == "ready"
 }
