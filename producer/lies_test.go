@@ -88,6 +88,19 @@ func TestAnInstanceThatIsListedTwiceIsOne(t *testing.T) {
 	}
 }
 
+// TestIDsThatDifferInCapitalsAreOfOneInstance lists half of a fleet, and in place of the other
+// half the same again in capitals: as many rows come as are counted.
+func TestIDsThatDifferInCapitalsAreOfOneInstance(t *testing.T) {
+	list := fleet(150, time.Hour)
+	for i := range 75 {
+		list[75+i].ID = strings.ToUpper(list[i].ID)
+	}
+	e := listOnce(t, &cloud{instances: list, pageSize: 100})
+	if e.Listed != 75 || e.Failure == nil || !strings.Contains(e.Failure.Error, "150 instances are counted") {
+		t.Errorf("%d listed, %+v", e.Listed, e.Failure)
+	}
+}
+
 // boastful counts far more than it lists, of every part.
 type boastful struct {
 	*sick

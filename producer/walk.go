@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -346,7 +347,7 @@ func (w *walk) fresh(list []ecs.Instance) []ecs.Instance {
 	for i := range list {
 		instance := &list[i]
 		judged := judgedBy(instance)
-		if was, isNew := w.known.add(maphash.String(idSeed, instance.ID), judged); !isNew {
+		if was, isNew := w.known.add(maphash.String(idSeed, strings.ToLower(instance.ID)), judged); !isNew {
 			if was != judged && w.differ == nil {
 				w.differ = fmt.Errorf("instance %.64q is listed twice, with another system, image or type each time", instance.ID)
 			}
