@@ -63,7 +63,9 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 		hung := &list[i]
 		had := items[hung.id]
 		if !c.due(hung, &had) {
-			got[i] = had
+			if got[i] = had; had.Asked.IsZero() { // no log was ever read, which is no answer
+				got[i] = event.EvidenceItem{Asked: c.now().UTC(), Cause: event.CauseLogNoStart}
+			}
 			continue
 		}
 		group.Go(func() error {

@@ -484,6 +484,20 @@ func TestConsolesTellWhetherALastStartCameUp(t *testing.T) {
 	}
 }
 
+// A log that is not read is no answer, and says why.
+func TestAConsoleIsNotReadWhereTheStartIsNotKnown(t *testing.T) {
+	for _, start := range []string{"", "yesterday", "2019-12-31T23:59Z"} {
+		r := newBeats(t, 0.05)
+		r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: startedAt.Add(time.Minute), Log: []byte(loggedIn)}}
+		x := runs("i-1")
+		x.StartTime = start
+		wantVerdict(t, r.scan(t, x)["i-1"], "observed.running", rules.Low)
+		if item := r.memory.items[scope.String()+event.EvidenceConsole+"i-1"]; r.consoles.calls != 0 || !strings.Contains(item.Cause, "started last is not told") {
+			t.Errorf("started %q: %d calls, the cause is %q", start, r.consoles.calls, item.Cause)
+		}
+	}
+}
+
 func TestConsolesAreReadOnlyWhereNothingElseTells(t *testing.T) {
 	r := newBeats(t, 0.05)
 	r.consoles.logs = map[string]ecs.Console{}

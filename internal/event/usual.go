@@ -18,6 +18,7 @@ const (
 	CauseConsoleBad  = "its console log shows that its last start failed, so that it is not taken for up"
 	CauseConsoleCall = "the share of calls for console logs is used up"
 	MendConsole      = "later scans go on where this one stopped; --console-share sets the share"
+	CauseLogNoStart  = "when it was started last is not told, so that its console log is not read"
 )
 
 // usual are the texts that tens of thousands of items of a large fleet have in
