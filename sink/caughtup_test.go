@@ -121,6 +121,8 @@ func TestAnOlderStreamIsReadFromItsStart(t *testing.T) {
 	}
 	s := sink.New(db, b, sink.Options{Name: "x", Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	defer run(t, s)()
+	within(t, "it is seen that the store has not caught up", func() bool { return db.Position() == ahead && !s.CaughtUp() })
+	within(t, "the stream is read", func() bool { return db.Position().Seq == 1 })
 	within(t, "the store has caught up", s.CaughtUp)
 	for id, reason := range map[string]string{"s-1": "before", "s-2": "after"} {
 		if sc, err := db.Scan(id); err != nil || sc.Reason != reason {

@@ -522,6 +522,9 @@ type standing struct {
 // those messages keeps up with what arrives.
 type marks struct {
 	old, young mark
+	// older says that the stream ended before the store. Where it does so twice in a row
+	// it is an older copy, of which the store has not read what is new.
+	older bool
 }
 
 type mark struct {
@@ -556,8 +559,9 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 	before := s.db.Position()
 	st, err := s.bus.State(ctx, bus.StreamResults)
 	pos := s.db.Position()
-	back := before.Stream == st.Created && before.Seq > st.LastSeq // what it held is not there
-	s.caughtUp.Store(err == nil && !back && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
+	was := seen.older
+	seen.older = err == nil && before.Stream == st.Created && before.Seq > st.LastSeq && st.LastSeq > 0
+	s.caughtUp.Store(err == nil && !(was && seen.older) && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
 	if err == nil {
 		s.endLost(ctx)
 	}
