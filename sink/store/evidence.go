@@ -66,7 +66,8 @@ func evidencePrefix(s ecs.Scope, source string) []byte {
 // evidenceRead keeps what a worker knows. The newest answer counts, in whatever
 // order messages come.
 func (a *applier) evidenceRead(evidence *event.EvidenceRead) error {
-	if !usable(evidence.Scope.Account, evidence.Scope.Region, evidence.Source) || len(evidence.Items) > event.MaxEvidence {
+	own := evidence.Source == sourceMove // what the store alone finds out
+	if own || !usable(evidence.Scope.Account, evidence.Scope.Region, evidence.Source) || len(evidence.Items) > event.MaxEvidence {
 		a.out.Invalid++
 		return nil
 	}

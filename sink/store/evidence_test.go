@@ -150,6 +150,24 @@ func TestEvidenceThatCannotBeKeptIsLeftOut(t *testing.T) {
 	}
 }
 
+// Beside evidence stand moves of instances, which the store alone finds out. A message
+// that says to be of them takes the place of none: a move that could not be read would
+// end the sink.
+func TestNoMessageIsOfAMove(t *testing.T) {
+	db, s := fresh(t), newStream()
+	apply(t, db, s.put(whole("s1", evidenceScope, 10, machine{id: "i-1"})...))
+	evidence := evidenceAt(at(20), event.EvidenceItem{ID: "i-1", Asked: at(20)})
+	evidence.Source = "move"
+	if done := apply(t, db, s.put(evidence)); done.Invalid != 1 {
+		t.Errorf("%+v", done)
+	}
+	s.now = 100
+	apply(t, db, s.put(whole("s2", evidenceScope, 90, machine{id: "i-1"})...)) // which looks at moves
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEvidenceOfAForgottenAccountGoesWithIt(t *testing.T) {
 	db, s := fresh(t), newStream()
 	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
