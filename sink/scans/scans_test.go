@@ -330,6 +330,39 @@ func TestAWalkThatEndedWellStaysSo(t *testing.T) {
 	}
 }
 
+// A walk whose end is announced again with fewer instances is not done with those: which
+// of the two ends is right nobody knows.
+func TestAWalkThatEndsTwiceOtherwiseIsNotDone(t *testing.T) {
+	all := event.LaneEnded{Pages: 2, Listed: 2, Instances: 2, IDs: 7}
+	for name, other := range map[string]event.LaneEnded{
+		"fewer pages": {Pages: 1, Listed: 1, Instances: 1, IDs: 3}, "more pages": {Pages: 3, Listed: 3, Instances: 3, IDs: 9},
+		"more listed": {Pages: 2, Listed: 3, Instances: 2, IDs: 7}, "more published": {Pages: 2, Listed: 2, Instances: 3, IDs: 7},
+		"other instances": {Pages: 2, Listed: 2, Instances: 2, IDs: 8}, "the same": all,
+	} {
+		s := New("s", event.KindScan)
+		s.Plan(planned(100, hangzhou), 0)
+		p := NewScope(hangzhou, 1)
+		p.Plan(&event.ScopePlanned{Plan: "p", Lanes: []string{"a"}})
+		p.Page("a", "w", 0, &Tally{Rows: 1, Stored: 1, IDs: 3})
+		w := p.Walk("a", "w")
+		w.End(&all)
+		w.End(&other)
+		if w.done() {
+			t.Errorf("%s: it is done before its second page", name)
+		}
+		p.Page("a", "w", 1, &Tally{Rows: 1, Stored: 1, IDs: 4})
+		p.Page("a", "w", 2, &Tally{})
+		s.Decide(p)
+		want := record.ScopePartial
+		if name == "the same" {
+			want = record.ScopeComplete
+		}
+		if p.State != want || want == record.ScopePartial && (len(p.Failures()) != 1 || !strings.Contains(p.Failures()[0].Error, "announced twice")) {
+			t.Errorf("%s: %s, %+v", name, p.State, p.Failures())
+		}
+	}
+}
+
 func TestAScopeSurvivesItsJSONForm(t *testing.T) {
 	s, p := listing(t, 3, 2, 1)
 	s.Decide(p)

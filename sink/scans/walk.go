@@ -34,6 +34,7 @@ type Walk struct {
 	Created   int    `json:"created,omitempty"`
 	Published int    `json:"published,omitempty"`
 	IDs       uint64 `json:"ids,omitempty"`
+	Differs   bool   `json:"differs,omitempty"` // its end was announced again, with other numbers
 	// What came of it: rows of its committed pages, and those of them that were
 	// stored, with the sum of event.IDSum over them.
 	Classified int    `json:"classified,omitempty"`
@@ -69,10 +70,10 @@ func (w *Walk) failed() bool {
 }
 
 // agrees reports whether all stages of a walk whose pages are all committed had
-// the same instances. Before that nothing can be said against it.
+// the same instances. Before that only another end can be said against it.
 func (w *Walk) agrees() bool {
-	if !w.over() {
-		return true
+	if w.Differs || !w.over() {
+		return !w.Differs
 	}
 	return w.Listed == w.Published && w.Published == w.Classified && w.Classified == w.Stored && w.IDs == w.StoredIDs
 }
@@ -84,6 +85,8 @@ func (w *Walk) disagreement() string {
 	}
 	numbers := fmt.Sprintf("lane %s: %d instances listed, %d published, %d classified, %d stored", w.Lane, w.Listed, w.Published, w.Classified, w.Stored)
 	switch {
+	case w.Differs:
+		return numbers + "; its end was announced twice, with other numbers"
 	case w.Refused != "":
 		return numbers + "; " + w.Refused
 	case w.Listed == w.Published && w.Published == w.Classified && w.Classified == w.Stored:
@@ -106,12 +109,15 @@ func (w *Walk) contradiction(scope ecs.Scope) *record.Failure {
 }
 
 // End notes what the lane's end announced. The first end without a failure
-// counts, whatever comes after it; a number of pages out of bounds is ignored.
+// counts, whatever comes after it, and one that says otherwise speaks against the walk
+// unless that is done; a number of pages out of bounds is ignored.
 func (w *Walk) End(ended *event.LaneEnded) {
 	if ended.Pages < 0 || ended.Pages > maxPages || w.done() {
 		return
 	}
-	if w.Ended && ended.Failure != nil && w.Failure == nil {
+	if w.Ended && w.Failure == nil {
+		was, is := [4]uint64{uint64(w.Announced), uint64(w.Listed), uint64(w.Published), w.IDs}, [4]uint64{uint64(ended.Pages), uint64(ended.Listed), uint64(ended.Instances), ended.IDs}
+		w.Differs = w.Differs || ended.Failure == nil && was != is
 		return
 	}
 	w.Ended, w.Announced, w.Failure = true, ended.Pages, ended.Failure
