@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/store"
@@ -130,6 +131,19 @@ func TestAFastClockSilencesNoLaterScan(t *testing.T) {
 				t.Errorf("account %+v", acc)
 			}
 		})
+	}
+}
+
+// A plan that names no time, as none that a producer makes, dates nothing by that.
+func TestAPlanWithoutATimeCorrectsNothing(t *testing.T) {
+	const ahead = 365 * 86400
+	db, s := fresh(t), newStream()
+	s.now = ahead
+	apply(t, db, s.put(whole("s1", hangzhou, ahead-100, machine{id: "i-1"})...))
+	s.now = 1000
+	apply(t, db, s.put(&event.ScanPlanned{ScanID: "s2", Kind: scanKind, Scopes: []ecs.Scope{hangzhou}}))
+	if sc := db.Summary().Scopes[0]; !sc.LastComplete.Equal(at(ahead)) {
+		t.Errorf("read to its end at %s", sc.LastComplete)
 	}
 }
 

@@ -497,7 +497,7 @@ func (a *applier) datedBy(sc *scope, ix *index, limit int64) error {
 // or an account would count until that time has come, a failure least of all.
 func (a *applier) correctClock(epoch int64) error {
 	stored := a.msg.Stored
-	if stored <= 0 || epoch > stored+clockTolerance {
+	if stored <= 0 || epoch <= 0 || epoch > stored+clockTolerance {
 		return nil
 	}
 	limit := min(stored, epoch) - 1
