@@ -47,6 +47,17 @@ func (sc *scan) plain86() string {
 	return "i386"
 }
 
+// says32Bits says whether the text has 32 bits in so many words. Many say x86 of what
+// is not Arm.
+func (sc *scan) says32Bits() bool {
+	for at := range sc.n {
+		if t := &sc.t[at]; sc.width(at) && (t.val == 32 || t.val == 386 || t.val == 586 || t.val == 686) && !(t.val == 32 && sc.is(at-1, "arm")) {
+			return true
+		}
+	}
+	return false
+}
+
 // bareWidth reads a bare 64 or 32 at token i, also one glued to a version.
 func (sc *scan) bareWidth(at int) string {
 	token := &sc.t[at]

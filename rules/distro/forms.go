@@ -180,11 +180,22 @@ func (sc *scan) loosely(parts *parts) bool {
 func (sc *scan) keep(level level, possible bool) {
 	mention := &sc.mention
 	version, sp := spell(mention.family, level)
-	if mention.family == RHEL && mention.edition == "red-hat-linux" {
+	if mention.family == RHEL && (mention.edition == "red-hat-linux" || mention.plain && (sc.redHatCode(version) || level.major >= 7 && sc.says32Bits())) {
 		sc.redHatLinux(level, version, possible)
 		return
 	}
 	sc.add(mention.family, mention.edition, version, sp, possible)
+}
+
+// redHatCode says whether the text has the code name of a release of Red Hat Linux
+// that the version may be: 9 (Shrike). Machines have such names, too.
+func (sc *scan) redHatCode(version string) bool {
+	for at := range sc.n {
+		if w := words[sc.word(at)]; w != nil && w.role == roleCode && w.edition == "red-hat-linux" && (w.version == version || coarser(version, w.version) || coarser(w.version, version)) {
+			return true
+		}
+	}
+	return false
 }
 
 // redHatLinux tells Red Hat Linux, which ended with 9 and ran on 32 bits, from
@@ -194,13 +205,7 @@ func (sc *scan) redHatLinux(level level, version string, possible bool) {
 	const edition = "red-hat-linux"
 	old, _ := stands(releases.rows(OtherLinux, edition), level)
 	enterprise, _ := stands(releases[RHEL], level)
-	code := false
-	for i := range sc.n {
-		if w := words[sc.word(i)]; w != nil && w.role == roleCode && w.edition == edition {
-			code = true
-		}
-	}
-	if old != NoRelease && (code || enterprise == NoRelease || level.parts == 1 && level.major >= 7 && sc.arch() != "x86_64") {
+	if old != NoRelease && (sc.redHatCode(version) || enterprise == NoRelease || level.parts == 1 && level.major >= 7 && sc.arch() != "x86_64") {
 		if sc.named.family == RHEL {
 			sc.named.family, sc.named.edition = OtherLinux, edition
 		}
@@ -275,6 +280,7 @@ func (sc *scan) minor(parts *parts, possible bool) {
 		case sc.sizeTakesAll(parts.tok[1]): // 5.10M: a size has a digit of its own at least
 		case sc.exists(depth) && (!sc.loosely(parts) || depth.minor > 999):
 			sc.keep(sc.servicePack(depth, parts), possible)
+			sc.orOpenSUSE(depth)
 			return
 		case sc.exists(depth) && sc.exists(major):
 			sc.keep(sc.servicePack(major, parts), possible)
@@ -291,7 +297,9 @@ func (sc *scan) minor(parts *parts, possible bool) {
 			if before := sc.sep(parts.at); sc.sep(parts.tok[1]) == '_' && before != '_' && before != 0 && sc.exists(major) {
 				sc.keep(major, true)
 			}
-			sc.keep(level{major: parts.v[0], minor: minor, parts: 2}, possible)
+			depth.minor = minor
+			sc.keep(depth, possible)
+			sc.orOpenSUSE(depth)
 			return
 		}
 		if sc.exists(major) {
@@ -313,6 +321,18 @@ func (sc *scan) minor(parts *parts, possible bool) {
 		return
 	}
 	sc.compact(parts, possible)
+}
+
+// orOpenSUSE keeps the release of openSUSE that a version of SUSE with a dot may be:
+// SUSE 11.4 is openSUSE 11.4, or what is 11 SP4 by its full name. From 15 on openSUSE
+// is built of SUSE Linux Enterprise.
+func (sc *scan) orOpenSUSE(version level) {
+	if sc.mention.family != SLES || !sc.mention.plain || version.parts != 2 || version.major >= 15 {
+		return
+	}
+	if standing, _ := stands(releases[OpenSUSE], version); standing != NoRelease {
+		sc.add(OpenSUSE, "", join(int(version.major), int(version.minor)), "", true)
+	}
 }
 
 // sizeTakesAll says whether a size is glued to number i, so that not all of its
@@ -367,6 +387,7 @@ func (sc *scan) compact(parts *parts, possible bool) {
 	}
 	if ok {
 		sc.keep(sc.servicePack(depth, parts), possible)
+		sc.orOpenSUSE(depth)
 		if !glued && (sc.sep(parts.at) == ' ' && len(text) > 2 || sc.maybeUnit(parts.at+1)) { // "Red Hat Linux 940": 9.40 and 9 with a size
 			sc.heads(text)
 		}

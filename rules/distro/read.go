@@ -16,6 +16,7 @@ type mention struct {
 	at, next        int  // tokens [at, next) are the name
 	read            bool // it has a version
 	aside           bool // it stands in brackets
+	plain           bool // the name is one that two families had: SUSE, Red Hat
 }
 
 // named is the first name of each kind.
@@ -113,7 +114,7 @@ func (sc *scan) roleOf(word *word, at, next int) role {
 
 // name opens a mention.
 func (sc *scan) name(word *word, i, next int) {
-	sc.mention = mention{family: word.family, edition: word.edition, at: i, next: next, aside: sc.named.family != "" && !sc.ranged && sc.sep(i) == ';' && !sc.listWord(i-1) && sc.bracketed(i)}
+	sc.mention = mention{family: word.family, edition: word.edition, at: i, next: next, plain: sc.plain(word), aside: sc.named.family != "" && !sc.ranged && sc.sep(i) == ';' && !sc.listWord(i-1) && sc.bracketed(i)}
 	edition := word.edition
 	if word.family == RHEL {
 		edition = "" // until the version tells Red Hat Linux from Red Hat Enterprise Linux
@@ -123,6 +124,13 @@ func (sc *scan) name(word *word, i, next int) {
 	} else if word.family != sc.named.family {
 		sc.note(reading{System: System{Family: word.family, Edition: edition}})
 	}
+}
+
+// plain says whether a name may be that of the older of two families: SUSE is not
+// only SUSE Linux Enterprise, which is called so or SLES, but openSUSE too, and Red
+// Hat was a Linux before it was an Enterprise Linux.
+func (sc *scan) plain(name *word) bool {
+	return name.family == SLES && name.role == roleVague || name.family == RHEL && !sc.has("enterprise") && !sc.has(RHEL)
 }
 
 // listWord says whether token i joins several systems.

@@ -506,10 +506,12 @@ func (sc *scan) halfYear(ws *windowsScope, at int) int {
 }
 
 // bareYear reads a server release in a text that does not say Windows:
-// "server 2008 r2", "2008R2". Where an unknown word stands before it, it may
-// be any other server.
+// "server 2008 r2", "2008R2", or that says no release of it so far: "Windows Unified
+// Data Storage Server 2003". Where an unknown word stands before it, it may be any
+// other server.
 func (sc *scan) bareYear(at int, own owner) (int, bool) {
-	if sc.named.family != "" {
+	said := sc.named.family != ""
+	if said && (sc.named.family != WindowsServer || sc.named.version != "") {
 		return 0, false
 	}
 	year := sc.word(at)
@@ -529,7 +531,7 @@ func (sc *scan) bareYear(at int, own owner) (int, bool) {
 		return 0, false
 	}
 	ws := windowsScope{at: -1, server: true}
-	if own == ownerNone || r2 {
+	if !said && (own == ownerNone || r2) {
 		sc.named.family = WindowsServer
 		sc.mention = mention{family: WindowsServer, at: at, next: at}
 		next, _ := sc.scope(&ws, at)
