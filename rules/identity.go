@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -172,7 +173,28 @@ func (id *identity) family(claims []claim) {
 		return
 	}
 	for i := range claims {
-		id.familyConflict(&claims[i])
+		claim := &claims[i]
+		id.familyConflict(claim, claim.Twin && saidInFull(claims, claim))
+	}
+}
+
+// saidInFull says whether another text has the full name of the system that a text
+// names by what an older one is called, too: SUSE Linux Enterprise Server 12 SP3 for
+// SUSE 12.3.
+func saidInFull(claims []claim, short *claim) bool {
+	return slices.ContainsFunc(claims, func(c claim) bool {
+		return c.Family == short.Family && !c.kernel && !c.Vague && !c.Twin && c.Version != "" && major(c.Version) == major(short.Version)
+	})
+}
+
+// olderTwin says whether a system is the older one that has the name and the number of
+// what a text says.
+func olderTwin(said *claim, system *distro.System) bool {
+	switch said.Family {
+	case distro.SLES:
+		return system.Family == distro.OpenSUSE && system.Version == said.Version+"."+cmp.Or(said.ServicePack, "0")
+	default:
+		return system.Edition == "red-hat-linux" && system.Version == said.Version
 	}
 }
 
@@ -192,7 +214,7 @@ func (id *identity) linuxType(f *Facts) {
 	default:
 		return
 	}
-	id.familyConflict(&said)
+	id.familyConflict(&said, false)
 }
 
 // standing says whether the release, or one that contradicts it, may have come
@@ -208,14 +230,15 @@ func (id *identity) standing() distro.Standing {
 	return newest
 }
 
-// familyConflict keeps a claim of another family.
-func (id *identity) familyConflict(claim *claim) {
+// familyConflict keeps a claim of another family. inFull says that the older system of
+// the same name is not meant.
+func (id *identity) familyConflict(claim *claim, inFull bool) {
 	if claim.Cut {
 		id.conflict("family", id.os.Family, "whatever stands beyond the part of the text that is read", claim)
 		id.alternative(alternative{family: distro.Unknown})
 	}
 	for i := range claim.Also {
-		if a := &claim.Also[i]; a.Family != id.os.Family {
+		if a := &claim.Also[i]; a.Family != id.os.Family && !(inFull && olderTwin(claim, a)) {
 			id.conflict("family", id.os.Family, osName(a.Family, a.Version, a.ServicePack), claim)
 			id.alternative(alternative{family: a.Family, version: a.Version, sp: a.ServicePack, edition: a.Edition})
 		}

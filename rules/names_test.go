@@ -110,6 +110,33 @@ func TestConfidenceFollowsTheWeakestClaim(t *testing.T) {
 	}
 }
 
+// What an older system of the same name and number may be counts only where no other
+// text has the full name of the newer one.
+func TestTheOlderOfTwoSystemsOfOneName(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, k := range []struct {
+		o     rules.Observation
+		level rules.Level
+	}{
+		{rules.Observation{OSName: "SUSE 12.3"}, rules.Incompatible},
+		{rules.Observation{Platform: "SUSE", ImageName: "suse12.3-base"}, rules.Incompatible},
+		{rules.Observation{OSName: "SUSE Linux Enterprise Server 11 64位", ImageName: "suse12.3-base"}, rules.Incompatible},
+		{rules.Observation{OSName: "SUSE Linux Enterprise Server 12 SP3 64位", ImageName: "suse12.3-base, openSUSE 12.2"}, rules.Incompatible},
+		{rules.Observation{OSName: "SUSE Linux Enterprise Server 12 SP3 64位", ImageName: "suse12.3-base"}, rules.Compatible},
+		{rules.Observation{Platform: "SUSE", ImageID: "sles_12_sp3_x64_20G_alibase_20190101.vhd", ImageName: "suse 12.3"}, rules.Compatible},
+		{rules.Observation{ImageName: "redhat7.3 32位"}, rules.Incompatible},
+		{rules.Observation{Platform: "RedHat", ImageName: "redhat7.3 32位"}, rules.Incompatible},
+		{rules.Observation{OSName: "Red Hat Enterprise Linux 7.3 64位", ImageName: "redhat7.3 32位"}, rules.Compatible},
+		{rules.Observation{OSName: "Red Hat Linux 7.3 64位", ImageName: "Red Hat Enterprise Linux 7.3"}, rules.Incompatible},
+	} {
+		f := k.o.Facts()
+		cl := c.Classify(&f)
+		if v := verdict(cl, "shenlong-6"); v.Level != k.level {
+			t.Errorf("%s: %s by %s, conflicts %+v; want %s", k.o.String(), v.Level, v.Rule, cl.Conflicts, k.level)
+		}
+	}
+}
+
 // Names of 2020 to 2026 that none of the other files has, each with what it says
 // and the verdict on every class: none may come out otherwise.
 func TestNamesComeOutAsTheyDeserve(t *testing.T) {

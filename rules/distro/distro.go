@@ -66,6 +66,7 @@ type Guess struct {
 	Unreal      bool   // a version was read that the table of releases does not list
 	Cut         bool   // the text is longer than what is read
 	Listed      bool   // several releases of Family are named, any of which may be meant
+	Twin        bool   // Also has what an older system of the same name and number is: SUSE 11.4
 	// Also are the other operating systems and releases that the string names
 	// or may mean. Version is the oldest of those that it names of Family.
 	Also []System
@@ -114,7 +115,7 @@ func Opaque(text string) bool {
 
 // guess makes one answer of all that was read.
 func (sc *scan) guess() Guess {
-	guessed := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, AMD: sc.amd(), Arch: sc.arch()}
+	guessed := Guess{Kernel: sc.kern, Unreal: sc.unreal, Cut: sc.cut, Twin: sc.twin, AMD: sc.amd(), Arch: sc.arch()}
 	sc.family(&guessed)
 	switch {
 	case isWindows(guessed.Family):

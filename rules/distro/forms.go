@@ -213,6 +213,7 @@ func (sc *scan) redHatLinux(level level, version string, possible bool) {
 		return
 	}
 	if old != NoRelease {
+		sc.twin = sc.mention.edition != edition
 		sc.add(OtherLinux, edition, version, "", possible)
 	}
 	if enterprise != NoRelease {
@@ -331,6 +332,7 @@ func (sc *scan) orOpenSUSE(version level) {
 		return
 	}
 	if standing, _ := stands(releases[OpenSUSE], version); standing != NoRelease {
+		sc.twin = true
 		sc.add(OpenSUSE, "", join(int(version.major), int(version.minor)), "", true)
 	}
 }

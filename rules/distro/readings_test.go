@@ -76,6 +76,7 @@ func reading(guess *distro.Guess) string {
 	say(guess.Unreal, "a version that never was")
 	say(guess.Cut, "cut")
 	say(guess.Listed, "one of several")
+	say(guess.Twin, "as an older one")
 	for _, other := range guess.Also {
 		parts = append(parts, "or "+system(other))
 	}

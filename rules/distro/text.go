@@ -46,13 +46,14 @@ type scan struct {
 	// looseRange says that it tells so of the loose numbers.
 	looseRange bool
 	unreal     bool // a version was read that the table of releases does not list
+	twin       bool // an older system has the name and the number, too
 }
 
 // reset empties the scan; tokens and text are overwritten by what is read next.
 func (sc *scan) reset() {
 	sc.n, sc.len, sc.s, sc.kern = 0, 0, "", ""
 	sc.cut, sc.unreal, sc.looseN = false, false, 0
-	sc.ranged, sc.looseRange = false, false
+	sc.ranged, sc.looseRange, sc.twin = false, false, false
 	sc.mention, sc.named = mention{}, named{}
 	sc.found = sc.buf[:0]
 }
