@@ -25,6 +25,7 @@ func (sc *scan) release(at int, possible bool) int {
 		return next
 	}
 	parts := sc.collect(at)
+	possible = possible || parts.n == 1 && sc.counts(at)
 	before := sc.noted
 	switch mention.family {
 	case Debian:
@@ -52,6 +53,17 @@ func (sc *scan) release(at int, possible bool) int {
 		sc.beforeOther(at)
 	}
 	return parts.next
+}
+
+// counts says whether number i may count machines, generations or the updates of a
+// release that is not told: "Ubuntu #12", "RHEL ES Update 6".
+func (sc *scan) counts(i int) bool {
+	switch sc.word(i - 1) {
+	case "no", "update", "gen":
+		return true
+	}
+	start := sc.t[i].start
+	return start > 0 && sc.s[start-1] == '#'
 }
 
 // beforeMoment keeps what may be left of a version whose last digits may be the hour

@@ -441,6 +441,8 @@ func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int
 			break
 		}
 		ws.keep(sc, WindowsClient, "10")
+	case sc.counts(at):
+		sc.add(WindowsClient, "", join(int(value)), "", true)
 	default:
 		ws.keep(sc, WindowsClient, join(int(value)))
 	}
