@@ -68,7 +68,7 @@ func (r *running) Claim(ctx context.Context, key, id string) (string, error) {
 func (r *running) runs(ctx context.Context, held runningScan) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	age := r.now().Sub(held.At)
+	age := r.now().Sub(held.At).Abs() // of one that a clock which ran ahead dated: as old as it is early
 	var scan record.Scan
 	err := r.bus.Call(ctx, event.SubjectQueryScan, map[string]string{"scan_id": held.ScanID}, &scan)
 	if err == nil {
@@ -142,7 +142,7 @@ func (c *sharedImages) Claim(ctx context.Context, scope ecs.Scope, ids []string,
 				continue
 			}
 		}
-		if len(free) < most && c.now().Sub(held[index].Claimed) >= claimTTL {
+		if len(free) < most && c.now().Sub(held[index].Claimed).Abs() >= claimTTL {
 			free = append(free, id)
 			writes = append(writes, bus.Write{Key: imageKey(scope, id), Value: mine, Revision: entries[index].Revision})
 		}

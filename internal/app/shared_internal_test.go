@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
+	"github.com/shenscan/shenscan/producer"
 	"github.com/shenscan/shenscan/rules"
 )
 
@@ -63,10 +67,69 @@ func TestSharedImages(t *testing.T) {
 	now = now.Add(claimTTL)
 	claim(other, ids, 10, 2, 2)
 	claim(one, ids, 10, 2, 0)
+	// Nor does one whose clock was ahead.
+	now = now.Add(-time.Hour)
+	claim(one, ids, 10, 2, 2)
 
 	// Anybody may have written anything: the cloud is asked.
 	if _, err := kv.WriteAll(t.Context(), []bus.Write{{Key: imageKey(s, "m-1"), Value: []byte("no JSON"), Always: true}, {Key: imageKey(s, "m-2"), Value: []byte(`{"facts":"AAEC"}`), Always: true}}); err != nil {
 		t.Fatal(err)
 	}
 	claim(one, ids[:2], 10, 0, 2)
+}
+
+// A scan that no sink knows counts as running for a minute after it was asked for: its
+// announcement may be on its way. One that a clock which ran ahead dated stands in the way
+// of none that somebody asks for now.
+func TestAScanThatNoSinkKnowsHoldsUpNone(t *testing.T) {
+	t.Parallel()
+	o := bus.DefaultOptions()
+	o.Dir, o.Sync = t.TempDir(), bus.SyncInterval
+	b, err := bus.Dial(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	kv, err := b.KV(t.Context(), "shenscan-scans", time.Hour, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- b.Serve(ctx, "sink", "a sink that has just begun", "1.0.0", 1, []bus.Endpoint{{
+			Name: "scan", Subject: event.SubjectQueryScan,
+			Handle: func(context.Context, bus.Request) (any, error) {
+				return nil, &bus.ServiceError{Code: "404", Text: "no such scan"}
+			},
+		}})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	scans := &running{kv, b, func() time.Time { return now }}
+	for i, c := range []struct {
+		later time.Duration
+		want  string
+	}{
+		{0, "s-0"}, {unseenScan - 1, "s-0"}, {unseenScan, "s-2"},
+		{1 - unseenScan, "s-2"}, {-unseenScan, "s-4"}, {-365 * 24 * time.Hour, "s-5"},
+	} {
+		before := now
+		now = now.Add(c.later)
+		got, err := scans.Claim(t.Context(), "all", fmt.Sprint("s-", i))
+		for errors.As(err, new(*producer.UnknownError)) { // nobody serves yet
+			got, err = scans.Claim(t.Context(), "all", fmt.Sprint("s-", i))
+		}
+		if err != nil || got != c.want {
+			t.Errorf("%s after the last that was taken: %q, %v; want %s", c.later, got, err, c.want)
+		}
+		if got != fmt.Sprint("s-", i) {
+			now = before
+		}
+	}
 }
