@@ -116,8 +116,12 @@ func TestAScanThatNoSinkKnowsHoldsUpNone(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		{0, "s-0"}, {unseenScan - 1, "s-0"}, {unseenScan, "s-2"},
-		{1 - unseenScan, "s-2"}, {-unseenScan, "s-4"}, {-365 * 24 * time.Hour, "s-5"},
+		{0, "s-0"},
+		{unseenScan - 1, "s-0"},
+		{unseenScan, "s-2"},
+		{1 - unseenScan, "s-2"},
+		{-unseenScan, "s-4"},
+		{-365 * 24 * time.Hour, "s-5"},
 	} {
 		before := now
 		now = now.Add(c.later)
