@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
@@ -620,5 +622,32 @@ func TestADisagreementNamesTheStages(t *testing.T) {
 		if !strings.HasPrefix(got, numbers) || !strings.HasSuffix(got, c.want) || strings.Contains(got, others) != (c.want == others) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// What a clock that ran ahead dated is dated at the limit, and nothing else; who holds the
+// status of before keeps it as it was.
+func TestWhatIsDatedLaterThanALimitIsDatedAtIt(t *testing.T) {
+	at := func(second int64) *time.Time { return new(time.Unix(second, 0).UTC()) }
+	second := int64(time.Second)
+	v := &Standing{
+		Epochs: []int64{5 * second, 10 * second, 20 * second}, StatusEpoch: 20 * second, WholeEpoch: 20 * second, BeforeEpoch: 9 * second, BeforeComplete: at(30), EmptyEpoch: 10 * second, Unlisted: 11 * second,
+		Status: &record.ScopeStatus{LastEnd: at(21), LastComplete: at(10)},
+	}
+	before := v.Status
+	v.NotAfter(10 * second)
+	want := &Standing{
+		Epochs: []int64{5 * second, 10 * second, 10 * second}, StatusEpoch: 10 * second, WholeEpoch: 10 * second, BeforeEpoch: 9 * second, BeforeComplete: at(10), EmptyEpoch: 10 * second, Unlisted: 10 * second,
+		Status: &record.ScopeStatus{LastEnd: at(10), LastComplete: at(10)},
+	}
+	if diff := cmp.Diff(want, v); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if !before.LastEnd.Equal(*at(21)) {
+		t.Error("the status that a reader holds is another one")
+	}
+	bare := &Standing{Epochs: []int64{5}}
+	if bare.NotAfter(10); bare.Status != nil || bare.BeforeComplete != nil || bare.Floor() != 5 {
+		t.Errorf("%+v", bare)
 	}
 }
