@@ -1,6 +1,7 @@
 package workers_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -98,4 +99,28 @@ func TestAScanNamesWhatCouldNotBeReadOfTheFleet(t *testing.T) {
 	if m.Order != fleetEpoch.UnixNano() {
 		t.Error("a walk that could read it does not win")
 	}
+}
+
+// unanswered keeps all but what machines themselves answered, which cannot be read.
+type unanswered struct{ *memory }
+
+func (u unanswered) Evidence(ctx context.Context, s ecs.Scope, source string, ids []string) (map[string]event.EvidenceItem, error) {
+	if source == event.EvidenceProbe {
+		return nil, errNoSink
+	}
+	return u.memory.Evidence(ctx, s, source, ids)
+}
+
+// Where only that cannot be read, whose age a log is compared with, the log counts, and the
+// scan names what it does not know.
+func TestALogCountsWhereTheAnswerOfTheMachineCannotBeRead(t *testing.T) {
+	r := newBeats(t, 1)
+	r.worker.Consoles = workers.NewConsoles(1, &r.consoles, unanswered{r.memory}, r.memory, func() time.Time { return r.now }, slog.New(slog.DiscardHandler))
+	r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: startedAt.Add(time.Minute), Log: []byte(panicked)}}
+	asked := runs("i-1")
+	asked.Guest = &rules.GuestFacts{Kernel: "3.10.0-693.el7.x86_64"}
+	if v := r.scan(t, asked)["i-1"]; v.Level != rules.Unknown {
+		t.Errorf("a machine whose start failed is %s by %s", v.Level, v.Rule)
+	}
+	wantUnread(t, r.memory.other[0].(*event.InstancesClassified).Failures, event.EvidenceProbe)
 }
