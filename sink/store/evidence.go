@@ -120,9 +120,10 @@ func (a *applier) keepEvidence(bucket *bbolt.Bucket, key []byte, evidence *event
 }
 
 // tooLate says whether a time has not come when the message at hand was stored: the
-// clock that told it ran ahead.
+// clock that told it ran ahead. Where it is not known when that was, every time is too late,
+// the message's own too, and nothing is dated by it.
 func (a *applier) tooLate(at time.Time) bool {
-	return a.msg.Stored > 0 && at.UnixNano() > a.msg.Stored+int64(clocksApart)
+	return at.UnixNano() > a.msg.Stored+int64(clocksApart)
 }
 
 // evidenceBefore dates what is kept under the prefix and was said to be of a time that
