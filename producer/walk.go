@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -281,9 +282,7 @@ func (w *walk) chain(ctx context.Context, answers chan<- answer) error {
 			continue
 		}
 		fresh := w.fresh(page.Instances)
-		if err := w.p.fill(ctx, w.job.Scope, fresh); err != nil && w.unread == nil {
-			w.unread = err
-		}
+		w.unread = cmp.Or(w.p.fill(ctx, w.job.Scope, fresh), w.unread)
 		answers <- answer{fresh, observed}
 		if page.Doubt != nil && doubt == nil {
 			doubt = page.Doubt

@@ -145,6 +145,9 @@ func TestWhatCannotBeRead(t *testing.T) {
 			if u.Text == "" || u.Why == "" {
 				t.Errorf("%s: %+v", name, u)
 			}
+			if family := c.facts.InstanceFamily; u.Field == "instance_type" && strings.Contains(u.Why, "the cloud says") != (family != "") {
+				t.Errorf("%s, of family %q: %s", name, family, u.Why)
+			}
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

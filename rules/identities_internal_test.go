@@ -168,3 +168,47 @@ func TestWhoseKernelContradictsIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// The full name of a system is one that says its family and its release, by a text and not
+// by a kernel, and of the release that the short name says.
+func TestWhatIsSaidInFull(t *testing.T) {
+	short := claim{Guess: distro.Guess{Family: distro.SLES, Version: "12", ServicePack: "3", Twin: true}}
+	for name, c := range map[string]struct {
+		claim claim
+		want  bool
+	}{
+		"the full name":      {claim{Guess: distro.Guess{Family: distro.SLES, Version: "12"}}, true},
+		"another release":    {claim{Guess: distro.Guess{Family: distro.SLES, Version: "15"}}, false},
+		"no release":         {claim{Guess: distro.Guess{Family: distro.SLES}}, false},
+		"a kernel":           {claim{Guess: distro.Guess{Family: distro.SLES, Version: "12"}, kernel: true}, false},
+		"a family that may":  {claim{Guess: distro.Guess{Family: distro.SLES, Version: "12", Vague: true}}, false},
+		"another short name": {short, false},
+		"another family":     {claim{Guess: distro.Guess{Family: distro.Debian, Version: "12"}}, false},
+	} {
+		if got := saidInFull([]claim{short, c.claim}, &short); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// The older twin of a system has its name and its number: nothing else that a text says is
+// set aside by the full name.
+func TestWhichSystemIsTheOlderTwin(t *testing.T) {
+	suse, red := claim{Guess: distro.Guess{Family: distro.SLES, Version: "12", ServicePack: "3"}}, claim{Guess: distro.Guess{Family: distro.RHEL, Version: "9"}}
+	for name, c := range map[string]struct {
+		said   *claim
+		system distro.System
+		want   bool
+	}{
+		"openSUSE of the number":       {&suse, distro.System{Family: distro.OpenSUSE, Version: "12.3"}, true},
+		"openSUSE of another":          {&suse, distro.System{Family: distro.OpenSUSE, Version: "12.2"}, false},
+		"another system of the number": {&suse, distro.System{Family: distro.Debian, Version: "12.3"}, false},
+		"Red Hat Linux of the number":  {&red, distro.System{Family: distro.OtherLinux, Edition: "red-hat-linux", Version: "9"}, true},
+		"Red Hat Linux of another":     {&red, distro.System{Family: distro.OtherLinux, Edition: "red-hat-linux", Version: "8"}, false},
+		"another of the same number":   {&red, distro.System{Family: distro.Debian, Version: "9"}, false},
+	} {
+		if got := olderTwin(c.said, &c.system); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

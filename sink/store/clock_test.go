@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +27,10 @@ func TestWhatAFastClockDatedIsCorrectedAndNothingElse(t *testing.T) {
 		"by a rescan": {
 			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
 			map[string]string{"i-new": "15m0s", "a-first": "14m59.999999999s", "i-there": "14m59.999999999s", "i-then": "14m59.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
+		},
+		"by a rescan of one that was there": {
+			[]event.Message{page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-there", os: "centos 5.8"})},
+			map[string]string{"a-first": "14m59.999999999s", "i-there": "15m0s", "i-then": "14m59.999999999s", "i-before": "gone", "i-old": "gone", "i-just": "gone"},
 		},
 		"by a planned rescan": {
 			[]event.Message{planned("r2", rescanKind, 850, hangzhou), page("r2", rescanKind, hangzhou, "1.0", "1.0", 0, 900, machine{id: "i-new"})},
@@ -131,6 +137,46 @@ func TestAFastClockSilencesNoLaterScan(t *testing.T) {
 				t.Errorf("account %+v", acc)
 			}
 		})
+	}
+}
+
+// A scan corrects what was dated later than clocks may differ, in every scope of which that
+// is so, and only where its own time is none that has not come.
+func TestAScanCorrectsWhatIsDatedBeyondTheTolerance(t *testing.T) {
+	regions := []ecs.Scope{hangzhou}
+	for i := range 6 {
+		regions = append(regions, ecs.Scope{Account: fmt.Sprint("other-", i), Region: "cn-hangzhou"})
+	}
+	for _, c := range []struct {
+		dated, epoch int64 // of what is there, and of the scan
+		corrected    bool
+	}{{1005, 900, false}, {1000, 900, false}, {1006, 900, true}, {1006, 1000, true}, {1006, 1005, true}, {1006, 1006, false}, {1006, -t0 / second, false}} {
+		db, s := fresh(t), newStream()
+		for i, region := range slices.Backward(regions) {
+			dated := int64(500)
+			if i == 0 { // the last, or a scan of before would correct it
+				dated = c.dated
+			}
+			s.now = dated + 100
+			apply(t, db, s.put(whole(fmt.Sprint("s1-", i), region, dated, machine{id: fmt.Sprint("i-", i)})...))
+		}
+		s.now = 1000
+		apply(t, db, s.put(planned("s2", scanKind, c.epoch, hangzhou)))
+		for _, sc := range db.Summary().Scopes {
+			want := at(600)
+			if sc.Account == hangzhou.Account {
+				want = at(c.dated + 100)
+				if c.corrected {
+					want = at(min(1000, c.epoch)).Add(-1)
+				}
+				if acc := db.Figures().Stats.Accounts[sc.Account]; !acc.EndedAt.Equal(want) {
+					t.Errorf("%+v: the account is said to have ended at %s, want %s", c, acc.EndedAt, want)
+				}
+			}
+			if !sc.LastComplete.Equal(want) {
+				t.Errorf("%+v: %s was read to its end at %s, want %s", c, sc.Account, sc.LastComplete, want)
+			}
+		}
 	}
 }
 

@@ -496,8 +496,8 @@ func (a *applier) datedBy(sc *scope, ix *index, limit int64) error {
 // scan would seem to be older than what is known, and nothing that it says of a scope
 // or an account would count until that time has come, a failure least of all.
 func (a *applier) correctClock(epoch int64) error {
-	stored := a.msg.Stored
-	if stored <= 0 || epoch <= 0 || epoch > stored+clockTolerance {
+	stored := a.msg.Stored // 0 where it is not known, which no scan is before
+	if epoch <= 0 || epoch > stored+clockTolerance {
 		return nil
 	}
 	limit := min(stored, epoch) - 1

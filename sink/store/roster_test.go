@@ -223,4 +223,8 @@ func TestWhatFailedOfNoKnownAccountIsNotLeftOutOfTheTotals(t *testing.T) {
 	if diff := cmp.Diff([]string{read}, scopes(store.Filter{})); diff != "" {
 		t.Errorf("after a scan without it: %s", diff)
 	}
+	scan("s3", 100, cause) // of the same time, and later ended
+	if diff := cmp.Diff([]string{bad, read}, scopes(store.Filter{})); diff != "" {
+		t.Errorf("after a scan of the same time: %s", diff)
+	}
 }
