@@ -227,4 +227,8 @@ func TestWhatFailedOfNoKnownAccountIsNotLeftOutOfTheTotals(t *testing.T) {
 	if diff := cmp.Diff([]string{bad, read}, scopes(store.Filter{})); diff != "" {
 		t.Errorf("after a scan of the same time: %s", diff)
 	}
+	scan("s4", 100)
+	if diff := cmp.Diff([]string{read}, scopes(store.Filter{})); diff != "" {
+		t.Errorf("after one without it: %s", diff)
+	}
 }
