@@ -316,6 +316,9 @@ func TestATypeOfAnotherFamilyIsOfNone(t *testing.T) {
 		{"ecs.g8i.large", "ecs.g8y", nvme}, // of another architecture
 		{"ecs.t1.small", "ecs.n4", xen},    // on another hypervisor
 		{"ecs.n4.small", "ecs.t1", xen},
+		{"ecs.c7se.large", "ecs.g6", nvme},  // of the 7th generation, and by NVMe alone
+		{"ecs.c9it.large", "ecs.g6", nvme},  // of a later one, of whose disks nothing is said
+		{"ecs.c4.large", "ecs.c5", nowhere}, // of another generation, and else alike
 		{"ecs.c7.6xlarge", "ecs.g6", nowhere},
 		{"ecs.c7.6xlarge", "the best", nowhere},
 	} {
