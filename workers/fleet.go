@@ -1,7 +1,6 @@
 package workers
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -32,6 +31,7 @@ type fleetTold struct {
 
 	mu     sync.Mutex
 	images map[string]*toldOf
+	lost   error // an unread, where some of them could not be looked up
 }
 
 // toldOf is what is told of one image, and the image with it.
@@ -58,7 +58,7 @@ func NewFleet(kept Kept, log *slog.Logger) *Fleet {
 // add replaces in images, those of the page's software, what the fleet tells
 // more of. What cannot be looked up is left out for the whole scan: an image is
 // judged alike on all of its pages. Where what is kept cannot be read, the error is an
-// unread, and all else is done.
+// unread, for every page of the scan, and all else is done.
 func (f *Fleet) add(ctx context.Context, page *event.InstancesListed, images []*Image) error {
 	told := f.of(page)
 	told.mu.Lock()
@@ -70,20 +70,17 @@ func (f *Fleet) add(ctx context.Context, page *event.InstancesListed, images []*
 			missing = append(missing, strings.Clone(id)) // it is a part of a message
 		}
 	}
-	var lost error
 	for part := range slices.Chunk(missing, fleetBatch) {
-		err := f.look(ctx, page, told, part)
-		if err != nil && !isUnread(err) {
+		if err := f.look(ctx, page, told, part); err != nil {
 			return err
 		}
-		lost = cmp.Or(err, lost)
 	}
 	for i := range page.Software {
 		if images[i] != nil {
 			images[i] = told.images[page.Software[i].ImageID].on(images[i])
 		}
 	}
-	return lost
+	return told.lost
 }
 
 // of is what is remembered for the page's scan. A rescan is small, and there may
@@ -111,13 +108,12 @@ func (f *Fleet) look(ctx context.Context, page *event.InstancesListed, told *fle
 	for _, id := range ids {
 		both = append(both, id, event.EarlierPrefix+id)
 	}
-	var lost error
 	had, err := f.kept.Evidence(ctx, page.Scope, event.EvidenceFleet, both)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		lost = unreadOf(page.Scope, event.EvidenceFleet, err)
+		told.lost = unreadOf(page.Scope, event.EvidenceFleet, err)
 		f.log.WarnContext(ctx, "what instances tell of their images could not be looked up; verdicts of this scan do without", "scan", page.ScanID, "account", page.Scope.Account, "region", page.Scope.Region, "images", len(ids), "err", err)
 		had = nil
 	}
@@ -134,7 +130,7 @@ func (f *Fleet) look(ctx context.Context, page *event.InstancesListed, told *fle
 		}
 		told.images[id] = is
 	}
-	return lost
+	return nil
 }
 
 // on is the image with what is told of it.

@@ -49,6 +49,7 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 // judgeAgain judges those of the hung instances of a classified page anew whose guests are
 // known now. Their profiles are of other software then, and have the places of those that no
 // row refers to any more: most rows, and all that was judged of the others, stay as they are.
+// Where two of them become one, the second is left as it was, and no row refers to it.
 func judgeAgain(reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, list []hung, known map[string]rules.GuestFacts) {
 	again := &learnt{
 		reader: reader, page: page, images: images, out: out,

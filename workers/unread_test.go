@@ -92,13 +92,17 @@ func TestAScanNamesWhatCouldNotBeReadOfThePlatform(t *testing.T) {
 
 func TestAScanNamesWhatCouldNotBeReadOfTheFleet(t *testing.T) {
 	r := newFleetRig(t)
-	r.memory.err = errNoSink
-	r.judge(t, "s", event.KindScan)
-	m := r.out.m.(*event.InstancesClassified)
-	wantUnread(t, m.Failures, event.EvidenceFleet)
-	if m.Order != fleetEpoch.UnixNano() {
-		t.Error("a walk that could read it does not win")
+	for _, lost := range []error{errNoSink, nil} { // a page that comes again, or a later one, is judged without it, too
+		r.memory.err = lost
+		r.judge(t, "s", event.KindScan)
+		m := r.out.m.(*event.InstancesClassified)
+		wantUnread(t, m.Failures, event.EvidenceFleet)
+		if m.Order != fleetEpoch.UnixNano() {
+			t.Error("a walk that could read it does not win")
+		}
 	}
+	r.judge(t, "s2", event.KindScan)
+	wantUnread(t, r.out.m.(*event.InstancesClassified).Failures)
 }
 
 // unanswered keeps all but what machines themselves answered, which cannot be read.

@@ -25,7 +25,8 @@ func newReadyCmd() *cobra.Command {
 		Use: "ready", Short: "Ask a running process whether it is ready, as the health check of a container", Args: noArgs,
 		Long: `ready asks /readyz of a process and exits with 0 where it is ready, else with 1
 and the reason: NATS is out of reach or has closed a stream's consumer, the store is
-not the file that others find, or results are not caught up with.`,
+not the file that others find, or results are not caught up with. What answers but is not
+a process of shenscan, such as a page to log in at, is not ready.`,
 		Example: `  shenscan ready --server http://127.0.0.1:10470`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return askReady(cmd.Context(), server)

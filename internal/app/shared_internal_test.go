@@ -15,8 +15,9 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-func TestSharedImages(t *testing.T) {
-	t.Parallel()
+// bucket makes a bucket in a NATS of its own.
+func bucket(t *testing.T, name string) (*bus.Bus, *bus.KV) {
+	t.Helper()
 	o := bus.DefaultOptions()
 	o.Dir, o.Sync = t.TempDir(), bus.SyncInterval
 	b, err := bus.Dial(t.Context(), o)
@@ -24,10 +25,16 @@ func TestSharedImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	kv, err := b.KV(t.Context(), "shenscan-images", time.Hour, false)
+	kv, err := b.KV(t.Context(), name, time.Hour, false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b, kv
+}
+
+func TestSharedImages(t *testing.T) {
+	t.Parallel()
+	_, kv := bucket(t, "shenscan-images")
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	one, other := &sharedImages{kv, func() time.Time { return now }}, &sharedImages{kv, func() time.Time { return now }}
 	s := ecs.Scope{Account: "1", Region: "cn-x"}
@@ -83,17 +90,7 @@ func TestSharedImages(t *testing.T) {
 // of none that somebody asks for now.
 func TestAScanThatNoSinkKnowsHoldsUpNone(t *testing.T) {
 	t.Parallel()
-	o := bus.DefaultOptions()
-	o.Dir, o.Sync = t.TempDir(), bus.SyncInterval
-	b, err := bus.Dial(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	kv, err := b.KV(t.Context(), "shenscan-scans", time.Hour, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, kv := bucket(t, "shenscan-scans")
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {

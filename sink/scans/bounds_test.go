@@ -650,4 +650,8 @@ func TestWhatIsDatedLaterThanALimitIsDatedAtIt(t *testing.T) {
 	if bare.NotAfter(10); bare.Status != nil || bare.BeforeComplete != nil || bare.Floor() != 5 {
 		t.Errorf("%+v", bare)
 	}
+	// What never was has no time, however early the limit is.
+	if bare.NotAfter(-10); bare.Unlisted != 0 || bare.EmptyEpoch != 0 || bare.Floor() != -10 {
+		t.Errorf("%+v", bare)
+	}
 }

@@ -104,7 +104,9 @@ func (v *Standing) NotAfter(limit int64) {
 		v.Epochs[i] = min(epoch, limit)
 	}
 	for _, at := range []*int64{&v.StatusEpoch, &v.WholeEpoch, &v.BeforeEpoch, &v.EmptyEpoch, &v.Unlisted} {
-		*at = min(*at, limit)
+		if *at != 0 { // which is none
+			*at = min(*at, limit)
+		}
 	}
 	v.BeforeComplete = notAfter(v.BeforeComplete, limit)
 	if v.Status == nil {
