@@ -560,7 +560,7 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 	st, err := s.bus.State(ctx, bus.StreamResults)
 	pos := s.db.Position()
 	was := seen.older
-	seen.older = err == nil && before.Stream == st.Created && before.Seq > st.LastSeq && st.LastSeq > 0
+	seen.older = before.Stream == st.Created && before.Seq > st.LastSeq && st.LastSeq > 0 // 0 where err is not nil
 	s.caughtUp.Store(err == nil && !(was && seen.older) && seen.reached(pos, event.Position{Stream: st.Created, Seq: st.LastSeq}, s.o.Now()))
 	if err == nil {
 		s.endLost(ctx)

@@ -39,6 +39,7 @@ type sinkTest struct {
 	logged  logged
 	aborted []Aborted
 	at      event.Position // of the last message that was applied
+	seen    marks
 }
 
 // logged is what was logged.
@@ -602,6 +603,74 @@ func TestWhoDoesNotKnowEndsNoScan(t *testing.T) {
 				t.Errorf("%d scans were ended, caught up: %t", len(s.aborted), s.CaughtUp())
 			}
 		})
+	}
+}
+
+// A store behind an older copy of its stream lacks what is new there, and serves it as all
+// that there is. Two looks in a row say so: one may meet a server that does not know its end.
+func TestTwoLooksInARowTellAnOlderCopy(t *testing.T) {
+	t.Parallel()
+	reads := func(seq uint64) func(*sinkTest) {
+		return func(s *sinkTest) {
+			s.at.Seq = seq - 1
+			s.took(planOf("s-1", hangzhou))
+		}
+	}
+	holds := func(scan string) func(*sinkTest) {
+		return func(s *sinkTest) {
+			if err := s.bus.Publish(s.t.Context(), planOf(scan, hangzhou)); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	of := func(streams int64) func(*sinkTest) { return func(s *sinkTest) { s.at.Stream += streams } }
+	looks := func(want bool) func(*sinkTest) {
+		return func(s *sinkTest) {
+			s.looked(map[string]standing{}, &s.seen, 0)
+			if s.CaughtUp() != want {
+				s.t.Errorf("the store is at %d and has caught up: %t", s.db.Position().Seq, !want)
+			}
+		}
+	}
+	away := func(s *sinkTest) {
+		ended, stop := context.WithCancel(s.t.Context())
+		stop()
+		s.look(ended, map[string]standing{}, &s.seen)
+		if s.CaughtUp() {
+			s.t.Error("the server did not say where the stream ends, and the store has caught up")
+		}
+	}
+	for name, steps := range map[string][]func(*sinkTest){
+		"the stream ends where the store is":       {holds("s-1"), reads(1), looks(true), looks(true), looks(true)},
+		"it ends before":                           {holds("s-1"), reads(2), looks(true), looks(false), looks(false)},
+		"it is empty":                              {reads(2), looks(true), looks(true), looks(true)},
+		"it ends before once":                      {holds("s-1"), reads(2), looks(true), holds("s-2"), looks(true), reads(3), looks(true), looks(false)},
+		"it ends before, and nobody says so again": {holds("s-1"), reads(2), looks(true), away, looks(true), looks(false)},
+		"it was another stream that ended before":  {holds("s-1"), of(1), reads(9), looks(false), of(-1), reads(2), looks(true), looks(false)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSinkTest(t, Options{})
+			for _, step := range steps {
+				step(s)
+			}
+		})
+	}
+}
+
+// An older stream is read from its start by a store that began again. One that could not
+// would take all of it for repeats, so that nothing is read and it is tried again.
+func TestAnOlderStreamIsNotReadByAStoreThatKeptItsPlace(t *testing.T) {
+	s := newSinkTest(t, Options{EndLost: true})
+	s.took(planOf("s-1", hangzhou), planOf("s-2", hangzhou))
+	s.caughtUp.Store(true)
+	if err := s.startOver(t.Context(), 1); err != nil || s.CaughtUp() || s.db.Position().Seq != 0 || len(s.lost) != 2 {
+		t.Errorf("%v; caught up: %t, the store is at %d, %d scans are to end", err, s.CaughtUp(), s.db.Position().Seq, len(s.lost))
+	}
+	if err := s.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.startOver(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "begin the results stream again") {
+		t.Errorf("it says nothing of why the store keeps its place: %v", err)
 	}
 }
 
