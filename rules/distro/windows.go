@@ -408,9 +408,9 @@ func (sc *scan) kernelBeforeSize(i int) {
 
 // windowsYear keeps a release that is named by a year.
 func (sc *scan) windowsYear(ws *windowsScope, year string) {
-	ws.at, ws.spTwo = -1, false
+	ws.at, ws.release, ws.spTwo = -1, "", false
 	if year == "2028" && !ws.server {
-		return
+		return // and what follows says nothing of what was read before: Windows 7 2028 server
 	}
 	ws.server = true
 	ws.keep(sc, WindowsServer, year)
