@@ -192,15 +192,23 @@ func (sc *scan) filler(i int, own owner) owner {
 			return ownerOther // "CentOS 7.2 V2.0": the version of something else
 		}
 	case "stream":
-		if mention.family == CentOS {
-			mention.edition, sc.named.edition = "stream", "stream"
-		}
+		sc.line(CentOS, "stream")
 	case "tumbleweed":
-		if mention.family == OpenSUSE {
-			mention.edition, sc.named.edition = "tumbleweed", "tumbleweed"
-		}
+		sc.line(OpenSUSE, "tumbleweed")
 	}
 	return own
+}
+
+// line says which line of a family the open mention is of, where it is of that family:
+// CentOS Stream. The first name is of it only where it is of the same family.
+func (sc *scan) line(family, edition string) {
+	if sc.mention.family != family {
+		return
+	}
+	sc.mention.edition = edition
+	if sc.named.family == family {
+		sc.named.edition = edition
+	}
 }
 
 // unknown looks at a word that is not in the table.
