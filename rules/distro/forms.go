@@ -610,7 +610,7 @@ func (sc *scan) ubuntu(parts *parts, possible bool) {
 		text = text[:n-2]
 	}
 	switch digits := len(text); {
-	case digits >= 4 && digits <= 8 && digits%2 == 0: // 1204, 140405, 120464
+	case digits >= 4 && digits%2 == 0: // 1204, 140405, 120464; eight digits are a date
 		year, month = uint32(atoi(text[:2])), uint32(atoi(text[2:4]))
 		parts.n, parts.next = 1, parts.at+1
 	case digits == 3: // 804, 910
