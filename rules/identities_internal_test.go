@@ -212,3 +212,41 @@ func TestWhichSystemIsTheOlderTwin(t *testing.T) {
 		}
 	}
 }
+
+// A text that was not read, or not all of it, may say that it is another system, also
+// where only a kernel says which.
+func TestATextThatIsNotReadMaySayAnything(t *testing.T) {
+	long := strings.Repeat("x ", 2000)
+	kernel := claim{Guess: distro.Guess{Version: "7"}, evidence: EvidenceGuest, field: "guest.kernel", kernel: true, el: 7}
+	for name, c := range map[string]struct {
+		claims []claim
+		want   string
+	}{
+		"too long, beside a name": {
+			[]claim{{Guess: distro.Identify("CentOS 7.9"), evidence: EvidenceImage}, {Guess: distro.Identify(long), evidence: EvidenceInstance}},
+			`centos "" from image | or unknown "" | family: whatever stands beyond the part of the text that is read, not centos, by instance`,
+		},
+		"too long, beside a kernel": {
+			[]claim{{Guess: distro.Identify(long), evidence: EvidenceInstance}, kernel},
+			`other-linux "" edition el from guest | or unknown "" | family: whatever stands beyond the part of the text that is read, not other-linux, by instance`,
+		},
+		"reading it failed": {
+			[]claim{{Guess: distro.Identify("CentOS 7.9"), evidence: EvidenceImage}, {Guess: distro.Guess{Failed: true}, evidence: EvidenceInstance}},
+			`centos "" from image | or unknown "" | family: whatever the text says, which could not be read, not centos, by instance`,
+		},
+	} {
+		var id identity
+		id.os.Family = distro.Unknown
+		id.family(c.claims)
+		if got := told(&id); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	failed := claim{Guess: distro.Guess{Failed: true}}
+	if failed.silent() {
+		t.Error("a text whose reading failed is taken for one that says nothing")
+	}
+	if why := whyUnread(&failed.Guess, "CentOS 7.9"); !strings.Contains(why, "report it") {
+		t.Errorf("why it is not read: %q", why)
+	}
+}

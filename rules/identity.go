@@ -124,7 +124,19 @@ func (n *named) claim(out []claim) []claim {
 
 // silent says whether nothing was read.
 func (c *claim) silent() bool {
-	return c.Family == "" && c.Version == "" && c.Arch == "" && c.Kernel == "" && !c.Cut
+	return c.Family == "" && c.Version == "" && c.Arch == "" && c.Kernel == "" && !c.Cut && !c.Failed
+}
+
+// unread names the part of the text that was not read and may say anything, "" where
+// all of it was.
+func (c *claim) unread() string {
+	switch {
+	case c.Cut:
+		return "whatever stands beyond the part of the text that is read"
+	case c.Failed:
+		return "whatever the text says, which could not be read"
+	}
+	return ""
 }
 
 func windows(osType string) bool { return strings.EqualFold(osType, "windows") }
@@ -164,13 +176,11 @@ func (id *identity) family(claims []claim) {
 			id.os.Edition = "el" // "Linux", and a kernel of Enterprise Linux
 		}
 	default:
-		for i := range claims {
-			if claims[i].el > 0 { // an Enterprise Linux of unknown make
-				id.os.Family, id.os.Edition, id.os.Evidence = distro.OtherLinux, "el", claims[i].evidence
-				return
-			}
+		kernel := slices.IndexFunc(claims, func(c claim) bool { return c.el > 0 })
+		if kernel < 0 {
+			return
 		}
-		return
+		id.os.Family, id.os.Edition, id.os.Evidence = distro.OtherLinux, "el", claims[kernel].evidence // an Enterprise Linux of unknown make
 	}
 	for i := range claims {
 		claim := &claims[i]
@@ -233,8 +243,8 @@ func (id *identity) standing() distro.Standing {
 // familyConflict keeps a claim of another family. inFull says that the older system of
 // the same name is not meant.
 func (id *identity) familyConflict(claim *claim, inFull bool) {
-	if claim.Cut {
-		id.conflict("family", id.os.Family, "whatever stands beyond the part of the text that is read", claim)
+	if unread := claim.unread(); unread != "" {
+		id.conflict("family", id.os.Family, unread, claim)
 		id.alternative(alternative{family: distro.Unknown})
 	}
 	for i := range claim.Also {

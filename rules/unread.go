@@ -65,12 +65,19 @@ func (n *named) unread() string {
 		return ""
 	}
 	guess := distro.Identify(n.text)
+	return whyUnread(&guess, n.text)
+}
+
+// whyUnread says why a text of which that was read says nothing, or not all.
+func whyUnread(guess *distro.Guess, text string) string {
 	switch {
 	case guess.Cut:
 		return "it is too long to be read whole"
+	case guess.Failed:
+		return "reading it failed, which is a fault of shenscan: report it with this text"
 	case guess.Unreal:
 		return "it names a release that the table of releases does not list"
-	case guess.Family == "" && guess.Version == "" && guess.Kernel == "" && !distro.Opaque(n.text):
+	case guess.Family == "" && guess.Version == "" && guess.Kernel == "" && !distro.Opaque(text):
 		return "it names no operating system that the table of names lists"
 	}
 	return ""

@@ -65,6 +65,7 @@ type Guess struct {
 	AMD         bool   // an image made for AMD families
 	Unreal      bool   // a version was read that the table of releases does not list
 	Cut         bool   // the text is longer than what is read
+	Failed      bool   // the text could not be read, by a fault of this package
 	Listed      bool   // several releases of Family are named, any of which may be meant
 	Twin        bool   // Also has what an older system of the same name and number is: SUSE 11.4
 	// Also are the other operating systems and releases that the string names
@@ -72,20 +73,32 @@ type Guess struct {
 	Also []System
 }
 
-// Identify reads s. It takes time linear in len(s), never fails, and ignores
+// Identify reads s. It takes time linear in len(s), never panics, and ignores
 // case and the amount of white space.
 func Identify(text string) Guess {
 	if Opaque(text) {
 		return Guess{}
 	}
-	sc := scans.Get().(*scan)
+	return identify(scans.Get().(*scan), text)
+}
+
+// identify reads the text with sc. Names are free text of whoever made an image, and
+// they are stored: a panic over one of them would end whoever is given its page, and
+// every sink that judges its store again. Its guess says that nothing is known
+// instead, and the scan, whose state nobody knows, is not used again.
+func identify(sc *scan, text string) (guess Guess) {
+	defer func() {
+		if recover() != nil {
+			guess = Guess{Failed: true}
+		}
+	}()
 	sc.reset()
 	sc.read(decode(text))
 	sc.measure()
 	sc.walk()
-	g := sc.guess()
+	guess = sc.guess()
 	scans.Put(sc)
-	return g
+	return guess
 }
 
 // scans are used again: a Guess holds nothing of the scan that it comes from.

@@ -194,6 +194,9 @@ func FuzzIdentify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		g := distro.Identify(s)
+		if g.Failed {
+			t.Errorf("%q: reading it panics", s)
+		}
 		for _, r := range append([]distro.System{{Family: g.Family, Version: g.Version, ServicePack: g.ServicePack, Edition: g.Edition}}, g.Also...) {
 			if r.Family != "" && r.Version != "" && distro.StandingOf(r.Family, r.Edition, r.Version, r.ServicePack) == distro.NoRelease {
 				t.Errorf("%q: %s %s %s sp %q was never released", s, r.Family, r.Edition, r.Version, r.ServicePack)

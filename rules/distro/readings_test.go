@@ -70,6 +70,7 @@ func reading(guess *distro.Guess) string {
 	}
 	say(guess.Arch != "", guess.Arch)
 	say(guess.Kernel != "", "kernel "+guess.Kernel)
+	say(guess.Failed, "reading it panics")
 	say(guess.Vague, "vague")
 	say(guess.NotR2, "not R2")
 	say(guess.AMD, "for AMD")

@@ -1,6 +1,9 @@
 package distro
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 // A date that is glued to a version is cut off it, and the digits before it are the
 // version's: as many as are no part of a month or day between 2000 and 2039.
@@ -68,5 +71,16 @@ func TestDrawnIDs(t *testing.T) {
 		if got := sc.drawn(0) > 0; got != want {
 			t.Errorf("%q is drawn by lot: %t", text, got)
 		}
+	}
+}
+
+// A fault in the reading of one name ends nobody who reads it: what the name says is
+// not known, and others are read as ever.
+func TestAFaultOfReadingSaysNothing(t *testing.T) {
+	if got := identify(nil, "CentOS 7.9"); !reflect.DeepEqual(got, Guess{Failed: true}) {
+		t.Errorf("a reading that panics: %+v", got)
+	}
+	if got := Identify("CentOS 7.9"); got.Family != CentOS || got.Version != "7.9" || got.Failed {
+		t.Errorf("another name afterwards: %+v", got)
 	}
 }
