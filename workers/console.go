@@ -87,6 +87,26 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 	return lost
 }
 
+// recall says in known what logs that are kept show of instances of which none is read
+// now: that another name makes a verdict firm, or that a heartbeat tells whether the guest is
+// up, takes back nothing of what its last start showed.
+func (c *Consoles) recall(ctx context.Context, scope ecs.Scope, list []hung, known map[string]rules.GuestFacts) error {
+	items, err := c.known(ctx, scope, event.EvidenceConsole, idsOf(list))
+	if err != nil {
+		return err
+	}
+	kept := slices.DeleteFunc(slices.Clone(list), func(x hung) bool { return items[x.id].Console == nil })
+	answered, lost := c.answered(ctx, scope, kept)
+	if lost != nil && !isUnread(lost) {
+		return lost
+	}
+	for i := range kept {
+		item := items[kept[i].id]
+		c.shows(&kept[i], &item, answered[kept[i].id], known)
+	}
+	return lost
+}
+
 // answered is when machines answered that were asked themselves; zero where that
 // is not known, so that their logs count as newer.
 func (c *Consoles) answered(ctx context.Context, scope ecs.Scope, list []hung) (map[string]time.Time, error) {
@@ -166,8 +186,8 @@ func (x *hung) told(item *event.EvidenceItem, now time.Time) bool {
 	return item.Console != nil && age <= beatLife && age >= -clockOff && !item.Asked.Before(x.started) && x.wrote(item.Heard, now)
 }
 
-// shows says in known what a log shows of the guest as it is now. answered is when
-// the machine itself did.
+// shows says in known what a log shows of the guest as it is now; whether it is up, only
+// where no heartbeat told. answered is when the machine itself did.
 func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, answered time.Time, known map[string]rules.GuestFacts) {
 	if !hung.told(item, c.now()) {
 		return
@@ -185,6 +205,9 @@ func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, answered time.Tim
 	case probe.BootPanic, probe.BootStuck:
 		facts.Up = rules.No
 	case probe.BootOpen:
+	}
+	if heard := known[hung.id].Up; heard != rules.Unobserved {
+		facts.Up = heard
 	}
 	if facts != (rules.GuestFacts{}) {
 		known[hung.id] = facts

@@ -18,7 +18,8 @@ import (
 
 // What is asked of single instances whose verdict hangs on it.
 
-// hung is an instance whose verdict hangs on whether its guest is up.
+// hung is an instance whose verdict hangs on whether its guest is up, or of which a log
+// may be kept that tells more of it.
 type hung struct {
 	id      string
 	profile int
@@ -44,6 +45,16 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 		list = append(list, x)
 	}
 	return list
+}
+
+// runningBeside lists the profiles of machines that run, in order, without some.
+func runningBeside(page *event.InstancesListed, without []int) (profiles []int) {
+	for i := range page.Profiles {
+		if _, there := slices.BinarySearch(without, i); !there && page.Hardware[page.Profiles[i].Hardware].Running == rules.Yes {
+			profiles = append(profiles, i)
+		}
+	}
+	return profiles
 }
 
 // judgeAgain judges those of the hung instances of a classified page anew whose guests are

@@ -559,6 +559,52 @@ func TestALogCountsWhileItCannotBeReadAgain(t *testing.T) {
 	}
 }
 
+// What a log of the last start showed counts as long as it is kept, also where the verdict
+// hangs on it no more: where another name makes it compatible, where the machine is said to
+// run Windows, and where a heartbeat tells that the guest is up, and not of which kernel.
+func TestALogThatIsKeptCountsWhateverElseIsTold(t *testing.T) {
+	const legacy = "2.6.18-308.el5"
+	old := func(log string) string { return strings.ReplaceAll(log, "3.10.0-693.el7.x86_64", legacy) }
+	for name, tt := range map[string]struct {
+		log  string
+		then func(r *beatRig, x *ecs.Instance)
+		want rules.GuestFacts
+	}{
+		"newer_name":       {old(loggedIn), func(_ *beatRig, x *ecs.Instance) { x.OSName = "Ubuntu  24.04 64位" }, rules.GuestFacts{Kernel: legacy, Up: rules.Yes}},
+		"start_fails":      {panicked, func(_ *beatRig, x *ecs.Instance) { x.OSName = "Ubuntu  24.04 64位" }, rules.GuestFacts{Kernel: "3.10.0-693.el7.x86_64", Up: rules.No}},
+		"windows":          {old(loggedIn), func(_ *beatRig, x *ecs.Instance) { x.OSType = "windows" }, rules.GuestFacts{Kernel: legacy, Up: rules.Yes}},
+		"heartbeat":        {old(loggedIn), func(r *beatRig, _ *ecs.Instance) { r.heard("i-1", time.Minute) }, rules.GuestFacts{Kernel: legacy, Up: rules.Yes}},
+		"failed_and_heard": {panicked, func(r *beatRig, _ *ecs.Instance) { r.heard("i-1", time.Minute) }, rules.GuestFacts{Kernel: "3.10.0-693.el7.x86_64", Up: rules.Yes}},
+		"started_since": {old(loggedIn), func(r *beatRig, x *ecs.Instance) {
+			x.OSName, x.StartTime = "Ubuntu  24.04 64位", r.now.Format("2006-01-02T15:04Z")
+		}, rules.GuestFacts{}},
+		"stopped": {old(loggedIn), func(_ *beatRig, x *ecs.Instance) { x.OSName, x.Status = "Ubuntu  24.04 64位", "Stopped" }, rules.GuestFacts{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newBeats(t, 0.05)
+			r.consoles.logs = map[string]ecs.Console{"i-1": {Updated: startedAt.Add(time.Hour), Log: []byte(tt.log)}}
+			x := runs("i-1")
+			r.scan(t, x)
+			r.now = r.now.Add(10 * 24 * time.Hour) // the agent is asked again
+			tt.then(r, &x)
+			other := x // of the same kind, and no log is kept of it
+			other.ID = "i-2"
+			r.consoles.err = errors.New("out of reach")
+			r.scan(t, x, other)
+			page := r.memory.other[0].(*event.InstancesClassified)
+			for row := range page.Rows.All() {
+				want := tt.want
+				if row.ID == other.ID {
+					want = rules.GuestFacts{}
+				}
+				if got := page.Software[page.Profiles[row.Profile].Software].Guest; got != want {
+					t.Errorf("of %s is known %+v, want %+v", row.ID, got, want)
+				}
+			}
+		})
+	}
+}
+
 func TestALogIsReadAlsoBehindOneThatIsKept(t *testing.T) {
 	r := newBeats(t, 0.05)
 	r.consoles.logs = map[string]ecs.Console{"i-2": {Updated: startedAt.Add(time.Minute), Log: []byte(loggedIn)}}

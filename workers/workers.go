@@ -114,8 +114,9 @@ func (w *Worker) HandlePage(ctx context.Context, page *event.InstancesListed, st
 	return nil
 }
 
-// heard asks for what verdicts of the page hang on, the cheapest first, and judges
-// again where something became known. What cannot be read of before is noted in failures.
+// heard asks for what verdicts of the page hang on, the cheapest first, looks up what is
+// kept of the other guests, and judges again where something became known. What cannot be
+// read of before is noted in failures.
 func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.InstancesListed, images []*Image, out *event.InstancesClassified, hanging []int, failures *[]record.Failure) error {
 	if w.Beats != nil {
 		w.Beats.calls.listed(page)
@@ -123,13 +124,17 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 	if w.Consoles != nil {
 		w.Consoles.calls.listed(page)
 	}
-	if len(hanging) == 0 {
+	list, others := hungOf(page, hanging), []hung(nil)
+	if w.Consoles != nil {
+		others = hungOf(page, runningBeside(page, hanging))
+	}
+	if len(list)+len(others) == 0 {
 		return nil
 	}
 	asking, span := trace.Start(ctx, "ask for guests", trace.Int("shenscan.profiles", len(hanging)))
-	list := hungOf(page, hanging)
-	guests, err := w.ask(asking, page, list, failures)
+	guests, err := w.ask(asking, page, list, others, failures)
 	span.End(err)
+	list = append(list, others...)
 	if err == nil && len(guests) > 0 {
 		judgeAgain(reader, page, images, out, list, guests)
 	}
@@ -137,8 +142,9 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 }
 
 // ask finds out what guests are up: by a console log only where no heartbeat
-// tells.
-func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hung, failures *[]record.Failure) (map[string]rules.GuestFacts, error) {
+// tells. Of those whose verdicts do not hang on it, the others, nobody is asked; what a
+// log that is kept showed of them counts all the same.
+func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list, others []hung, failures *[]record.Failure) (map[string]rules.GuestFacts, error) {
 	known := map[string]rules.GuestFacts{}
 	if w.Beats != nil {
 		if err := unlessUnread(w.Beats.look(ctx, page, list, known), failures); err != nil {
@@ -147,11 +153,18 @@ func (w *Worker) ask(ctx context.Context, page *event.InstancesListed, list []hu
 	}
 	if w.Consoles != nil {
 		families := w.reader.Load().Classifier().Ruleset().Families()
-		list = slices.DeleteFunc(slices.Clone(list), func(x hung) bool {
-			_, up := known[x.id]
-			return up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired"
-		})
-		if err := unlessUnread(w.Consoles.look(ctx, page, list, known), failures); err != nil {
+		var read []hung
+		for _, x := range list {
+			if _, up := known[x.id]; up || x.osType == "windows" || families.Lookup("", x.family).Lifecycle == "retired" {
+				others = append(others, x)
+			} else {
+				read = append(read, x)
+			}
+		}
+		if err := unlessUnread(w.Consoles.look(ctx, page, read, known), failures); err != nil {
+			return nil, err
+		}
+		if err := unlessUnread(w.Consoles.recall(ctx, page.Scope, others, known), failures); err != nil {
 			return nil, err
 		}
 	}
