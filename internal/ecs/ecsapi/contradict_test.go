@@ -706,17 +706,22 @@ func TestAnInstanceTypeThatComesTwiceAsAnotherIsNotTaken(t *testing.T) {
 }
 
 // TestWhatIsSaidOfAnImageTwiceCountsAsTheWorse reads images whose checks and tags contradict
-// each other: of a check the worse result counts, of a text neither.
+// each other: of a check the worse result counts, of a text neither, and nothing good of a
+// check that found a risk or has not come to its end.
 func TestWhatIsSaidOfAnImageTwiceCountsAsTheWorse(t *testing.T) {
 	t.Parallel()
 	check := func(name, value, risk string) string {
 		return fmt.Sprintf(`{"Name":%q,"Value":%q,"RiskCode":%q}`, name, value, risk)
+	}
+	level := func(name, value, risk string) string {
+		return fmt.Sprintf(`{"Name":%q,"Value":%q,"RiskCode":"","RiskLevel":%q}`, name, value, risk)
 	}
 	tag := func(value string) string {
 		return fmt.Sprintf(`{"TagKey":"acs:ecs:image:kernelVersion","TagValue":%q}`, value)
 	}
 	for name, tc := range map[string]struct {
 		checks, tags []string
+		status       string // of the check; "": not told
 		want         rules.ImageFacts
 		says         string
 	}{
@@ -729,12 +734,19 @@ func TestWhatIsSaidOfAnImageTwiceCountsAsTheWorse(t *testing.T) {
 		"good beside a risk":      {checks: []string{check("Nvme", "supported", "NvmeDriver.NotInstalled")}},
 		"bad beside a risk":       {checks: []string{check("Nvme", "unsupported", "NvmeDriver.NotInstalled")}, want: rules.ImageFacts{CheckNVMe: rules.No}},
 		"a risk alone":            {checks: []string{check("Nvme", "", "NvmeDriver.NotInstalled")}, want: rules.ImageFacts{CheckNVMe: rules.No}},
+		"good with a level":       {checks: []string{level("Nvme", "supported", "High")}},
+		"good without a level":    {checks: []string{level("Nvme", "supported", "None")}, want: rules.ImageFacts{CheckNVMe: rules.Yes}},
+		"a level alone":           {checks: []string{level("Nvme", "", "High")}, want: rules.ImageFacts{CheckNVMe: rules.No}},
+		"good of a finished one":  {checks: []string{check("Nvme", "supported", "")}, status: "Finished", want: rules.ImageFacts{CheckNVMe: rules.Yes}},
+		"good of an open one":     {checks: []string{check("Nvme", "supported", ""), check("Fstab", "Normal", "")}, status: "Processing"},
+		"bad of an open one":      {checks: []string{check("Nvme", "unsupported", ""), check("GRUB", "", "Grub.DeviceNames")}, status: "Processing", want: rules.ImageFacts{CheckNVMe: rules.No, CheckGRUB: rules.No}},
+		"good of a failed one":    {checks: []string{check("Virtio", "supported", "")}, status: "Failed"},
 		"a kernel twice alike":    {tags: []string{tag("5.10"), tag("5.10")}, want: rules.ImageFacts{TagKernelVersion: "5.10"}},
 		"two kernels by the tags": {tags: []string{tag("2.6.18"), tag("5.10")}, says: `image "m" has the tag acs:ecs:image:kernelVersion twice`},
 		"two kernels by checks":   {checks: []string{check("KernelVersion", "2.6.18", ""), check("GUESTOS.KernelVersion", "5.10", "")}, says: `image "m" has the check kernelversion twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := decodeImages([]byte(`{"Images":{"Image":[{"ImageId":"m","DetectionOptions":{"Items":{"Item":[`+strings.Join(tc.checks, ",")+`]}},"Tags":{"Tag":[`+strings.Join(tc.tags, ",")+`]}}]}}`), "cn-hangzhou")
+			got, err := decodeImages([]byte(`{"Images":{"Image":[{"ImageId":"m","DetectionOptions":{"Status":"`+tc.status+`","Items":{"Item":[`+strings.Join(tc.checks, ",")+`]}},"Tags":{"Tag":[`+strings.Join(tc.tags, ",")+`]}}]}}`), "cn-hangzhou")
 			if said := fmt.Sprint(err); (err == nil) != (tc.says == "") || !strings.Contains(said, tc.says) {
 				t.Fatalf("said %q", said)
 			}

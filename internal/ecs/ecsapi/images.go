@@ -216,7 +216,8 @@ type wireImage struct {
 	IsSupportIoOptimized               rules.Tri
 	Features                           maybe[struct{ NvmeSupport string }]
 	DetectionOptions                   maybe[struct {
-		Items maybe[struct{ Item list[detection] }]
+		Status string
+		Items  maybe[struct{ Item list[detection] }]
 	}]
 	Tags maybe[struct {
 		Tag list[struct{ TagKey, TagValue string }]
@@ -224,7 +225,7 @@ type wireImage struct {
 }
 
 // detection is one item of an image check.
-type detection struct{ Name, Value, RiskCode string }
+type detection struct{ Name, Value, RiskCode, RiskLevel string }
 
 // imageListing is what an answer of DescribeImages says.
 type imageListing struct {
@@ -302,7 +303,9 @@ func (w *wireImage) facts() (imageFacts rules.ImageFacts, err error) {
 		said[what], *fact = text, text
 	}
 	done := map[string]bool{}
-	for _, d := range w.DetectionOptions.v.Items.v.Item {
+	check := w.DetectionOptions.v
+	open := check.Status != "" && !strings.EqualFold(check.Status, "Finished")
+	for _, d := range check.Items.v.Item {
 		// The items are called "Virtio" by ECS and "GUESTOS.Virtio" by the migration service.
 		switch name := strings.TrimPrefix(strings.ToLower(d.Name), "guestos."); name {
 		case "osversion":
@@ -310,7 +313,7 @@ func (w *wireImage) facts() (imageFacts rules.ImageFacts, err error) {
 		case "kernelversion":
 			say("check "+name, &imageFacts.CheckKernel, d.Value)
 		default:
-			d.into(name, &imageFacts, done[name])
+			d.into(name, &imageFacts, open, done[name])
 			done[name] = true
 		}
 	}
@@ -325,23 +328,32 @@ func (w *wireImage) facts() (imageFacts rules.ImageFacts, err error) {
 	return imageFacts, err
 }
 
-// result is what the check found. One that found a risk found nothing good.
-func (d detection) result() rules.Tri {
+// result is what the check found. One that found a risk found nothing good, and of one that
+// is open, that has not come to its end, nothing good is known yet.
+func (d detection) result(open bool) rules.Tri {
 	result := checked(d.Value)
-	switch {
-	case d.RiskCode == "":
-	case result == rules.Unobserved && d.Value == "":
+	switch risk := d.risk(); {
+	case risk && result == rules.Unobserved && d.Value == "":
 		return rules.No // a risk was found and no value given
-	case result == rules.Yes:
+	case (risk || open) && result == rules.Yes:
 		return rules.Unobserved
 	}
 	return result
 }
 
+// risk says whether the check found a risk, by its code or by its level alone.
+func (d detection) risk() bool {
+	switch strings.ToLower(strings.TrimSpace(d.RiskLevel)) {
+	case "", "none", "no", "normal":
+		return d.RiskCode != ""
+	}
+	return true
+}
+
 // into files one check under its fact. Of one that is there again the worse result counts:
 // a driver that one of two checks did not find is not proved.
-func (d detection) into(name string, imageFacts *rules.ImageFacts, again bool) {
-	result := d.result()
+func (d detection) into(name string, imageFacts *rules.ImageFacts, open, again bool) {
+	result := d.result(open)
 	if check := map[string]*rules.Tri{
 		"virtio": &imageFacts.CheckVirtio, "nvme": &imageFacts.CheckNVMe, "xen": &imageFacts.CheckXen, "fstab": &imageFacts.CheckFstab,
 		"grub": &imageFacts.CheckGRUB, "supportmocinstancetypes": &imageFacts.CheckSupported,
