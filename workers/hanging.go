@@ -215,8 +215,12 @@ type denial struct {
 	until time.Time
 }
 
-// deniedFor is how long a scope that refuses a question is not asked it.
-const deniedFor = time.Hour
+// deniedFor is how long a scope that refuses a question is not asked it, throttledFor how
+// long one is left alone that is busy although the client waited for it.
+const (
+	deniedFor    = time.Hour
+	throttledFor = 10 * time.Minute
+)
 
 // unread is that something kept of earlier scans could not be read. What speaks against a
 // verdict may be there, so that the scan names it and is not complete.
@@ -320,10 +324,14 @@ func (a *asker) failed(ctx context.Context, scope ecs.Scope, err error, evidence
 	if a.denied == nil {
 		a.denied = map[ecs.Scope]denial{}
 	}
+	quiet := deniedFor
+	if ecs.ClassOf(err) == ecs.Throttled {
+		quiet = throttledFor
+	}
 	if _, before := a.denied[scope]; !before {
 		a.log.InfoContext(ctx, "evidence may not be asked for; verdicts do without it", "evidence", evidence, "account", scope.Account, "region", scope.Region, "err", err)
 	}
-	a.denied[scope] = denial{item, a.now().Add(deniedFor)}
+	a.denied[scope] = denial{item, a.now().Add(quiet)}
 	return item, true
 }
 
@@ -424,6 +432,6 @@ func causeOf(err error) (item event.EvidenceItem, refused bool) {
 		return item, false
 	}
 	item.Cause, item.Mend = failure.Cause(), failure.Mend
-	refused = failure.Class == ecs.Permission || failure.Class == ecs.RegionClosed || failure.Class == ecs.Credentials || unknownAction(failure.Code)
+	refused = failure.Class == ecs.Permission || failure.Class == ecs.RegionClosed || failure.Class == ecs.Credentials || failure.Class == ecs.Throttled || unknownAction(failure.Code)
 	return item, refused
 }

@@ -418,6 +418,26 @@ func TestHeartbeatsThatMayNotBeAskedForAreAskedForOnce(t *testing.T) {
 	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
 }
 
+// A scope whose question is throttled, although the client bore that for a while, is left
+// alone for ten minutes: each of a thousand pages would wait as long, and the scan with them.
+func TestWhatIsThrottledIsNotAskedForByEveryPage(t *testing.T) {
+	r := newBeats(t, 1)
+	r.cloud.err = &ecs.Error{Action: "DescribeCloudAssistantStatus", Class: ecs.Throttled, Code: "Throttling.User", Err: errors.New("busy")}
+	for i := range 5 {
+		r.scan(t, runs(fmt.Sprint("i-", i)))
+		if cause := r.item(fmt.Sprint("i-", i)).Cause; !strings.Contains(cause, "Throttling.User") {
+			t.Errorf("the cause is %q", cause)
+		}
+	}
+	if r.cloud.calls != 1 {
+		t.Errorf("%d calls", r.cloud.calls)
+	}
+	r.now = r.now.Add(11 * time.Minute)
+	r.cloud.err = nil
+	r.heard("i-1", time.Minute)
+	wantVerdict(t, r.scan(t, runs("i-1"))["i-1"], "observed.up", rules.Medium)
+}
+
 func TestHeartbeatsWithoutWhatIsKeptAskNobody(t *testing.T) {
 	r := newBeats(t, 1)
 	r.heard("i-1", time.Minute)

@@ -39,6 +39,10 @@ type SharedImages interface {
 // from the cloud; concurrent pages that need the same image ask once. It is
 // safe for concurrent use and bounded.
 type ImageCache struct {
+	// Patience is how long pages wait for a scope whose lookups are throttled. Then they
+	// are judged without the images, and the scan says so.
+	Patience time.Duration
+
 	api    ImageAPI
 	shared SharedImages // nil in a single process
 	max    int
@@ -50,6 +54,7 @@ type ImageCache struct {
 	young   map[imageKey]*Image // generations: when young is full it becomes old
 	old     map[imageKey]*Image
 	pending map[imageKey]chan struct{} // closed when the lookup ended
+	slow    map[ecs.Scope]*throttling
 }
 
 type imageKey struct {
@@ -134,8 +139,8 @@ func (m *Image) refusedClasses(table *family.Table) []string {
 // up again after ttl.
 func NewImageCache(api ImageAPI, shared SharedImages, limit int, ttl time.Duration, now func() time.Time, log *slog.Logger) *ImageCache {
 	return &ImageCache{
-		api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
-		young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{},
+		Patience: defaultPatience, api: api, shared: shared, max: max(limit/2, 1), ttl: ttl, now: now, log: log,
+		young: map[imageKey]*Image{}, old: map[imageKey]*Image{}, pending: map[imageKey]chan struct{}{}, slow: map[ecs.Scope]*throttling{},
 	}
 }
 
@@ -332,17 +337,68 @@ func (c *ImageCache) publish(ctx context.Context, scope ecs.Scope, images []ecs.
 	}
 }
 
+// defaultPatience is a third of the time after which a scan without progress ends by default.
+const defaultPatience = 5 * time.Minute
+
+// throttling is that lookups of a scope are throttled.
+type throttling struct {
+	since   time.Time       // when the first began that was
+	until   time.Time       // before which nobody asks, once pages have waited for long enough
+	failure *record.Failure // of the last
+}
+
+// busy is why a scope is not asked now; nil where it is.
+func (c *ImageCache) busy(scope ecs.Scope) *record.Failure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slow := c.slow[scope]; slow != nil && c.now().Before(slow.until) {
+		return slow.failure
+	}
+	return nil
+}
+
+// waits says whether a page is to wait after a lookup that began then; failure is what
+// became of it. A throttled one is waited for; once that has taken as long as pages wait, the
+// scope is left alone for a while: a call bears it for minutes, and so would each page.
+func (c *ImageCache) waits(scope ecs.Scope, began time.Time, failure *record.Failure) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if failure == nil || failure.Class != ecs.Throttled.String() {
+		delete(c.slow, scope)
+		return false
+	}
+	slow := c.slow[scope]
+	if slow == nil {
+		slow = &throttling{since: began}
+		c.slow[scope] = slow
+	}
+	if c.now().Sub(slow.since) < c.Patience {
+		return true
+	}
+	slow.until, slow.failure = c.now().Add(throttledFor), failure
+	return false
+}
+
 // failureTTL is how long a lookup that failed is not tried again: the pages of
 // a scope whose images are out of reach must not each pay for the retries.
 const failureTTL = time.Minute
 
-// ask asks the cloud. A refusal, and an outage that outlasted the client's
-// retries, become image facts that say so: the instance's own OS name is
+// ask asks the cloud. A refusal, an outage that outlasted the client's retries, and
+// throttling that outlasts the pages' patience become image facts that say so: the instance's own OS name is
 // evidence still, and the scan names the failure. What was claimed for all processes is
 // shared with them, or given up where the lookup failed.
 func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, claimed bool) error {
+	if failure := c.busy(scope); failure != nil {
+		if claimed {
+			c.release(context.WithoutCancel(ctx), scope, ids)
+		}
+		c.without(scope, ids, failure)
+		return nil
+	}
+	began := c.now()
 	images, err := c.api.Images(ctx, scope, ids)
 	if lost, is := errors.AsType[*unread](err); is { // all but what was known before is there
+		c.waits(scope, began, nil)
 		if claimed {
 			c.release(context.WithoutCancel(ctx), scope, ids)
 		}
@@ -350,6 +406,7 @@ func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, cla
 		return nil
 	}
 	if err == nil {
+		c.waits(scope, began, nil)
 		c.store(scope, images)
 		if claimed {
 			c.publish(ctx, scope, images)
@@ -362,18 +419,23 @@ func (c *ImageCache) ask(ctx context.Context, scope ecs.Scope, ids []string, cla
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if ecs.ClassOf(err) == ecs.Throttled {
-		return event.RetryAfter(err, 10*time.Second)
-	}
 	failure := record.Failure{Account: scope.Account, Region: scope.Region, API: "DescribeImages", Class: ecs.ClassOf(err).String(), Error: err.Error()}
 	if e, ok := errors.AsType[*ecs.Error](err); ok {
 		failure.Code, failure.Mend, failure.RequestID = e.Code, e.Mend, e.RequestID
 	}
+	if c.waits(scope, began, &failure) {
+		return event.RetryAfter(err, 10*time.Second)
+	}
 	c.log.WarnContext(ctx, "images could not be looked up", "account", scope.Account, "region", scope.Region, "images", len(ids), "err", err)
+	c.without(scope, ids, &failure)
+	return nil
+}
+
+// without makes known for a short time that images could not be asked for.
+func (c *ImageCache) without(scope ecs.Scope, ids []string, failure *record.Failure) {
 	unknown := make([]ecs.Image, len(ids))
 	for i, id := range ids {
 		unknown[i].ID = id
 	}
-	c.remember(scope, unknown, failureTTL, &failure)
-	return nil
+	c.remember(scope, unknown, failureTTL, failure)
 }

@@ -326,6 +326,52 @@ func TestThrottledLookupLetsThePageWait(t *testing.T) {
 	}
 }
 
+// A page waits for a throttled lookup, but not for ever: its scan would make no progress
+// then, and end as one whose pages were lost. What is asked for again later is found.
+func TestAPageDoesNotWaitForAThrottledLookupForEver(t *testing.T) {
+	now := time.Unix(0, 0)
+	throttled := &ecs.Error{Action: "DescribeImages", Class: ecs.Throttled, Code: "Throttling.User", Mend: "lower --rate"}
+	api := &imageAPI{asked: map[string]int{}, err: throttled}
+	c := newCache(api, nil, func() time.Time { return now })
+	wait := func(until string) {
+		t.Helper()
+		if _, _, err := c.Lookup(t.Context(), scope, []string{"m-1"}); err == nil {
+			t.Errorf("%s: the page does not wait", until)
+		}
+	}
+	find := func(when string) {
+		t.Helper()
+		api.err = nil
+		if got, failures, err := lookup(t, c, []string{"m-2"}); err != nil || len(failures) != 0 || got["m-2"].Presence != rules.ImageFound {
+			t.Errorf("%s: %v %v %v", when, got, failures, err)
+		}
+		api.err = throttled
+	}
+	wait("the first time")
+	now = now.Add(5*time.Minute - time.Nanosecond)
+	wait("for less than five minutes")
+	find("once it is not throttled any more")
+	now = now.Add(time.Minute)
+	wait("the first time since")
+	now = now.Add(5 * time.Minute)
+	got, failures, err := lookup(t, c, []string{"m-1"})
+	if err != nil || len(failures) != 1 || failures[0].Code != "Throttling.User" || failures[0].Mend != "lower --rate" || got["m-1"].Presence != rules.ImageNotAsked {
+		t.Errorf("after five minutes: %v %v %v", got, failures, err)
+	}
+	calls := api.calls
+	now = now.Add(9 * time.Minute)
+	if got, failures, err := lookup(t, c, []string{"m-1", "m-9"}); err != nil || len(failures) != 1 || got["m-9"].Presence != rules.ImageNotAsked || api.calls != calls {
+		t.Errorf("nine minutes later, after %d calls more: %v %v %v", api.calls-calls, got, failures, err)
+	}
+	now = now.Add(2 * time.Minute)
+	find("in the end")
+
+	api.before = func([]string) { now = now.Add(c.Patience) } // one call that bears it for so long
+	if _, failures, err := lookup(t, c, []string{"m-3"}); err != nil || len(failures) != 1 {
+		t.Errorf("after a call of five minutes: %v %v", failures, err)
+	}
+}
+
 func TestStaleImageIsAskedForAgain(t *testing.T) {
 	now := time.Unix(0, 0)
 	api := &imageAPI{asked: map[string]int{}}

@@ -585,6 +585,9 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	kept := a.kept()
 	api, platform := a.imageAPI(kept)
 	images := workers.NewImageCache(api, shared, 200_000, imageTTL, a.o.Now, a.log)
+	if a.o.ScanIdle > 0 { // what waits for longer is taken for lost
+		images.Patience = min(images.Patience, a.o.ScanIdle/3)
+	}
 	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log)
 	worker.Platform, worker.Fleet, worker.Beats, worker.Consoles = platform, workers.NewFleet(kept, a.log), a.heartbeats(kept), a.consoles(kept)
 	a.worker = worker

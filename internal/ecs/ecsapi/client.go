@@ -152,6 +152,11 @@ type call struct {
 // a bad line several in a row are cut short, and one given up fails its lane.
 const maxBadAnswers = 5
 
+// asidePart is which part of the time that a call bears being throttled one bears that only
+// gathers evidence: several such follow each other while a scan makes no progress. It is
+// longer than the minute that quotas are counted in.
+const asidePart = 4
+
 // ask calls an ECS action in a scope, at its endpoint and with the keys of its account,
 // and returns what decode makes of the answer. An error of decode means that it is none.
 func ask[T any](ctx context.Context, c *Client, scope ecs.Scope, req *request, decode func(body []byte) (T, error)) (T, error) {
@@ -412,7 +417,11 @@ func (k *call) retry(e *ecs.Error, hint time.Duration) (wait time.Duration, agai
 		if k.throttles == 1 {
 			k.sincePause = time.Now()
 		}
-		return 0, hint <= options.ThrottleWait && k.throttles <= options.MaxThrottles && time.Since(k.sincePause) < options.MaxThrottled
+		bears := options.MaxThrottled
+		if k.req.aside { // a scan does not wait as long for what it can do without
+			bears /= asidePart
+		}
+		return 0, hint <= options.ThrottleWait && k.throttles <= options.MaxThrottles && time.Since(k.sincePause) < bears
 	case ecs.Credentials: // once with fresh keys
 		again = !k.refreshed
 		k.refreshed = true

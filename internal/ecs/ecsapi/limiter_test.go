@@ -408,6 +408,32 @@ func TestALongHintIsWaitedForOrEndsTheCalls(t *testing.T) {
 	}
 }
 
+// A call that only gathers evidence bears being throttled for a quarter of the time of
+// others, and for no less than what the API asks for.
+func TestEvidenceIsWaitedForLessLong(t *testing.T) {
+	for name, tc := range map[string]struct {
+		aside bool
+		since time.Duration
+		hint  time.Duration
+		again bool
+	}{
+		"a list":                     {since: 7 * time.Minute, again: true},
+		"a list for too long":        {since: 8 * time.Minute},
+		"evidence":                   {aside: true, since: 119 * time.Second, again: true},
+		"evidence for too long":      {aside: true, since: 2 * time.Minute},
+		"evidence, by a hint":        {aside: true, since: time.Second, hint: 3 * time.Minute, again: true},
+		"evidence, by a longer hint": {aside: true, since: time.Second, hint: 6 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := Options{MaxThrottled: 8 * time.Minute, ThrottleWait: 5 * time.Minute, MaxThrottles: 40}
+			k := call{c: &Client{o: options}, req: &request{aside: tc.aside}, throttles: 1, sincePause: time.Now().Add(-tc.since)}
+			if _, again := k.retry(&ecs.Error{Class: ecs.Throttled}, tc.hint); again != tc.again {
+				t.Errorf("it is made again: %t", again)
+			}
+		})
+	}
+}
+
 func TestEveryHintIsRead(t *testing.T) {
 	now := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 	for want, h := range map[time.Duration]map[string]string{
