@@ -347,6 +347,17 @@ func (p *profile) mayAttachNVMe() bool {
 	return p.attachesNVMe() || p.nvme == family.Perhaps || p.nvme == family.Unknown && p.machine.Generation == 0 && p.counts == family.Shenlong8
 }
 
+// builtFor is the architecture that the system is built for, "" where nothing tells.
+func (p *profile) builtFor() string {
+	switch {
+	case p.machine.Arch != "": // what is on a machine is built for it, whatever a name says
+		return p.machine.Arch
+	case p.os.Arch == "" && p.os.Family == distro.WindowsServer: // there is none for Arm
+		return "x86_64"
+	}
+	return p.os.Arch
+}
+
 // otherArch says whether the system is told to be built for another architecture
 // than that of the machine it is on.
 func (p *profile) otherArch() bool {

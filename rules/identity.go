@@ -410,10 +410,10 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 		}
 	}
 	id.arch(facts, claims)
-	for i, k := range [...]string{facts.Guest.Kernel, facts.Guest.ConsoleKernel, facts.Image.TagKernelVersion, facts.Image.CheckKernel} {
+	for i, k := range facts.kernels() {
 		if version.ParseKernel(k).OK {
 			id.os.Kernel, id.kernelFrom = k, EvidenceImage
-			if i < 2 {
+			if i < guestKernels {
 				id.kernelFrom = EvidenceGuest
 			}
 			id.twoKernels(facts.Guest.ConsoleKernel)
@@ -428,6 +428,15 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 	}
 }
 
+// guestKernels is how many of the kernels come from the machine itself, the others
+// from its image.
+const guestKernels = 2
+
+// kernels are the texts that name a kernel, the strongest evidence first.
+func (f *Facts) kernels() [4]string {
+	return [...]string{f.Guest.Kernel, f.Guest.ConsoleKernel, f.Image.TagKernelVersion, f.Image.CheckKernel}
+}
+
 // twoKernels keeps the kernel that a console log shows where the machine answered
 // with another: what its boot loader names may not be what it starts.
 func (id *identity) twoKernels(console string) {
@@ -439,7 +448,7 @@ func (id *identity) twoKernels(console string) {
 }
 
 // arch chooses the CPU architecture: what the machine answered, else what the image
-// says, else the first of the claims. What names another is kept as a conflict; where
+// says, else the first of the claims, else what a kernel is built for. What names another is kept as a conflict; where
 // one is Arm and the other x86, and the machine did not answer, both stay possible.
 func (id *identity) arch(facts *Facts, claims []claim) {
 	id.os.Arch, id.archFrom = archName(facts.Guest.Architecture), EvidenceGuest
@@ -456,6 +465,17 @@ func (id *identity) arch(facts *Facts, claims []claim) {
 	seen(archName(facts.Image.Architecture), EvidenceImage, facts.Image.Architecture)
 	for i := range claims {
 		seen(claims[i].Arch, claims[i].evidence, claims[i].text)
+	}
+	for i, text := range facts.kernels() {
+		arch := distro.KernelArch(text)
+		if (arch == arm) == (id.os.Arch == arm) && id.os.Arch != "" {
+			continue // 32 bits run under a kernel of 64, too
+		}
+		evidence := EvidenceImage
+		if i < guestKernels {
+			evidence = EvidenceGuest
+		}
+		seen(arch, evidence, text)
 	}
 }
 

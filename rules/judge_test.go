@@ -774,3 +774,61 @@ func TestAnArchitectureAloneIsNoContradiction(t *testing.T) {
 		}
 	}
 }
+
+// Where nothing says what a system is built for, nothing promises that it starts on Arm:
+// most are built for x86, and Windows Server is for nothing else.
+func TestNoArchitectureIsNoPromiseOnArm(t *testing.T) {
+	for _, k := range []struct {
+		o         rules.Observation
+		arm       rules.Level
+		rule      string
+		otherwise rules.Level // on x86
+	}{
+		{rules.Observation{OSName: "CentOS 7.9"}, rules.Unknown, "arch.not-told", rules.Compatible},
+		{rules.Observation{OSName: "Alibaba Cloud Linux 3", ImageName: "golden"}, rules.Unknown, "arch.not-told", rules.Compatible},
+		{rules.Observation{OSName: "FreeBSD 13.2"}, rules.Unknown, "arch.not-told", rules.NeedsAction},
+		{rules.Observation{OSName: "Windows 10"}, rules.Unknown, "arch.not-told", rules.Compatible},
+		{rules.Observation{OSName: "Windows Server 2022"}, rules.Incompatible, "arch.mismatch", rules.Compatible},
+		{rules.Observation{OSName: "CentOS 7.9", Architecture: "arm64"}, rules.Compatible, "el7.late", rules.Incompatible},
+		{rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.g6r.large"}, rules.Compatible, "el7.late", rules.Incompatible},
+		{rules.Observation{OSName: "CentOS 7.9", InstanceType: "ecs.g6.large"}, rules.Incompatible, "arch.mismatch", rules.Compatible},
+	} {
+		for target, want := range map[string]rules.Level{"ecs.g6r": k.arm, "ecs.g7": k.otherwise} {
+			facts := k.o.Facts()
+			v := verdict(classifierOf(t, ruleset(t), target).Classify(&facts), target)
+			if v.Level != want || target == "ecs.g6r" && v.Rule != k.rule {
+				t.Errorf("%s on %s: %s by %s, want %s", k.o.String(), target, v.Level, v.Rule, want)
+			}
+		}
+	}
+}
+
+// The kernel that runs tells what the machine is built for where nothing else does,
+// and speaks up where another text says otherwise.
+func TestAKernelTellsTheArchitecture(t *testing.T) {
+	for _, k := range []struct {
+		o         rules.Observation
+		arch      string
+		x86, arm  rules.Level
+		conflicts int
+	}{
+		{rules.Observation{OSName: "CentOS 8.5", Kernel: "4.18.0-348.el8.aarch64"}, "arm64", rules.Incompatible, rules.Compatible, 0},
+		{rules.Observation{OSName: "CentOS 8.5", ImageKernel: "4.18.0-348.el8.x86_64"}, "x86_64", rules.Compatible, rules.Incompatible, 0},
+		{rules.Observation{OSName: "Debian 12", ConsoleKernel: "6.1.0-18-arm64"}, "arm64", rules.Incompatible, rules.Compatible, 0},
+		{rules.Observation{OSName: "Debian 12", Kernel: "6.1.0-18-cloud-amd64"}, "x86_64", rules.Compatible, rules.Incompatible, 0},
+		{rules.Observation{OSName: "Ubuntu 22.04", Kernel: "Linux h 5.15.0-91-generic #101-Ubuntu SMP Tue Nov 14 13:29:11 UTC 2023 aarch64 aarch64 aarch64 GNU/Linux"}, "arm64", rules.Incompatible, rules.Compatible, 0},
+		{rules.Observation{OSName: "Ubuntu 22.04 64位", Kernel: "5.15.0-91-generic"}, "x86_64", rules.Compatible, rules.Incompatible, 0},
+		{rules.Observation{OSName: "Ubuntu 14.04", Kernel: "3.13.0-32-generic"}, "", rules.Unknown, rules.Unknown, 0}, // its build, and no word size
+		{rules.Observation{OSName: "CentOS 8.5 64位", Kernel: "4.18.0-348.el8.aarch64"}, "x86_64", rules.Incompatible, rules.Incompatible, 1},
+		{rules.Observation{OSName: "CentOS 8.5 64位 ARM版", Kernel: "4.18.0-348.el8.aarch64"}, "arm64", rules.Incompatible, rules.Compatible, 0},
+		{rules.Observation{OSName: "Debian 9 32位", Kernel: "4.9.0-19-amd64"}, "i386", rules.NeedsAction, rules.Incompatible, 0}, // a kernel of 64 bits under a system of 32
+	} {
+		for target, want := range map[string]rules.Level{"ecs.g7": k.x86, "ecs.g6r": k.arm} {
+			facts := k.o.Facts()
+			cl := classifierOf(t, ruleset(t), target).Classify(&facts)
+			if v := verdict(cl, target); v.Level != want || cl.OS.Arch != k.arch || len(cl.Conflicts) != k.conflicts {
+				t.Errorf("%s on %s: %s by %s, arch %s, conflicts %+v; want %s, %s, %d conflicts", k.o.String(), target, v.Level, v.Rule, cl.OS.Arch, cl.Conflicts, want, k.arch, k.conflicts)
+			}
+		}
+	}
+}

@@ -207,11 +207,10 @@ func (m *matcher) fleet() bool {
 func mismatch(kind string, profile *profile, target *Target) bool {
 	switch kind {
 	case "arch":
-		arch := profile.machine.Arch // what is on a machine is built for it, whatever a name says
-		if arch == "" {
-			arch = profile.os.Arch
-		}
+		arch := profile.builtFor()
 		return target.Arch != "" && (profile.twoArchs && profile.machine.Arch == "" || arch != "" && (target.Arch == arm) != (arch == arm))
+	case "arch-not-told":
+		return target.Arch == arm && profile.builtFor() == ""
 	case "boot-mode":
 		return (profile.boot == "BIOS" || profile.boot == "UEFI") && len(target.BootModes) > 0 && !slices.Contains(target.BootModes, profile.boot)
 	case "type-change":

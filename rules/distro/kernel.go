@@ -2,6 +2,7 @@ package distro
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/shenscan/shenscan/rules/version"
 )
@@ -26,6 +27,24 @@ func IdentifyKernel(s string) KernelGuess {
 		kernelGuess.Version = Existing(kernelGuess.Family, "", kernelGuess.Version)
 	}
 	return kernelGuess
+}
+
+// KernelArch reads what a kernel is built for: by its name in full, because a bare
+// number is one of its build (3.13.0-32-generic).
+func KernelArch(s string) string {
+	for word := range strings.FieldsFuncSeq(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		switch strings.ToLower(word) {
+		case "x86_64", "amd64":
+			return "x86_64"
+		case "aarch64", "arm64":
+			return "arm64"
+		case "i386", "i486", "i586", "i686":
+			return "i386"
+		}
+	}
+	return ""
 }
 
 func builderOf(s string) KernelGuess {
