@@ -92,6 +92,23 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A page says what each comparison of image, machine and target means: only the
+// architecture and the boot mode are one thing of both that differs.
+func TestPagesSayWhatIsCompared(t *testing.T) {
+	r := load(t)
+	def := r.Definition()
+	for i := range def.Rules {
+		kind := def.Rules[i].When.Mismatch
+		page, err := catalog.Page(r, def.Rules[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if differs := strings.Contains(page, "of image or machine is not that of the target"); differs != (kind == "arch" || kind == "boot-mode") {
+			t.Errorf("%s compares %q, and its page says of one thing of both that it differs: %t", def.Rules[i].ID, kind, differs)
+		}
+	}
+}
+
 func index(def *rules.Definition) string {
 	var b strings.Builder
 	b.WriteString("# Rules\n\nEvery reason that shenscan gives, in the order in which they are tried. Written from rules/catalog/catalog.yaml.\n\n")

@@ -124,6 +124,18 @@ func conditions(def *rules.Definition, when *rules.When) []string {
 		add("the machine attaches disks by virtio or as Xen does, the target by NVMe")
 	case "to-virtio":
 		add("the machine attaches disks by NVMe, the target by virtio")
+	case "arch-not-told":
+		add("the target is Arm, and neither image nor machine tells what the system is built for")
+	case "platform-offers":
+		add("the platform names the target among the types for the image")
+	case "platform-refuses":
+		add("the platform does not name the target among the types for the image, and names it for a current one of its own")
+	case "fleet-up":
+		add("other instances of the image are up on the class of the target")
+	case "fleet-settles":
+		add("other instances of the image are up on the class of the target: one, or two where neither a name nor the image's kernel tells the release")
+	case "fleet-kernel":
+		add("three other instances of the image or more are up on the class of the target with the image's own kernel")
 	default:
 		add("the %s of image or machine is not that of the target", strings.ReplaceAll(when.Mismatch, "-", " "))
 	}
