@@ -27,6 +27,7 @@ var equivalent = map[string]string{
 	"rebuilds: version >=6": noRelease, "alinux.modern: version >=1 <5": noRelease,
 	"alinux.unmaintained: version >=5 <19": noRelease,
 	"alinux.15: version >=14 <16":          noRelease, "alinux.15: version >=15 <17": noRelease, "alinux.17: version >=16 <18": noRelease, "alinux.17: version >=17 <19": noRelease,
+	"coreos.fedora: version <89": noRelease, "coreos.container-linux: version >=91": noRelease,
 	"opensuse.42: version >=42 <44": noRelease, "opensuse.13: version >=13 <14": noRelease, "opensuse.leap: version >=15 <41": noRelease,
 	"nvme.aliyun-linux-5: version >=5 <7": noRelease, "systems nvme-dracut alinux: version >=1 <5": noRelease, "systems accepted sles: version >=14": noRelease,
 	"systems accepted-8th opensuse: version >=14 <42": noRelease, "systems accepted-8th opensuse: version >=15 <41": noRelease,
