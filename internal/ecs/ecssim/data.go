@@ -217,6 +217,9 @@ func (d *data) addType(columns []string) (err error) {
 	if parsed.weight, err = strconv.Atoi(columns[3]); err != nil {
 		return fmt.Errorf("weight: %w", err)
 	}
+	if parsed.weight < 0 || parsed.weight > 0 && !drawnFrom(parsed.pool) {
+		return fmt.Errorf("%s: weight %d in the class %q, which no instance is drawn from", parsed.id, parsed.weight, parsed.pool)
+	}
 	if parsed.vcpu, err = strconv.Atoi(columns[5]); err != nil {
 		return fmt.Errorf("vcpu: %w", err)
 	}
@@ -225,6 +228,13 @@ func (d *data) addType(columns []string) (err error) {
 	}
 	d.types, d.byType[parsed.id] = append(d.types, parsed), parsed
 	return nil
+}
+
+// drawnFrom says whether instances are given types of a pool (instance.place): those of a
+// known class, and two whose class the pool does not tell.
+func drawnFrom(pool string) bool {
+	_, known := classOf[pool]
+	return known || pool == "byio" || pool == "other"
 }
 
 // classOf is the class of each pool; those of "byio" differ.

@@ -201,3 +201,21 @@ func TestTruthFile(t *testing.T) {
 	}
 	t.Logf("shenlong-6: %v", levels)
 }
+
+// A type that is added is sold alone, or given to machines of a pool that the fleet draws
+// from: one of another pool would be in the table and on no machine, and nobody would see it.
+func TestATypeIsOfAPoolThatIsDrawnFrom(t *testing.T) {
+	for _, c := range []struct {
+		pool, weight string
+		good         bool
+	}{
+		{"kvm", "1", true}, {"byio", "1", true}, {"other", "1", true}, {"", "0", true},
+		{"arm9", "1", false}, {"", "1", false}, {"kvm", "-1", false},
+	} {
+		loaded := &data{byType: map[string]*instanceType{}}
+		err := loaded.addType([]string{"ecs.zz9.large", "ecs.zz9", c.pool, c.weight, "X86", "2", "4", "required", "UEFI"})
+		if good := err == nil; good != c.good {
+			t.Errorf("a type of the pool %q with weight %s: %v", c.pool, c.weight, err)
+		}
+	}
+}
