@@ -310,12 +310,12 @@ func (s *Sink) warnAnew(ctx context.Context, anew map[store.JudgedBy]int) {
 
 // logScopes logs what each stage of a scan that ended had of its scopes: those
 // that are not complete as a warning.
-func (s *Sink) logScopes(ctx context.Context, sc *record.Scan) {
-	if sc.State == record.ScanRunning || sc.Kind != string(event.KindScan) {
+func (s *Sink) logScopes(ctx context.Context, scan *record.Scan) {
+	if scan.State == record.ScanRunning || scan.Kind != string(event.KindScan) {
 		return
 	}
-	for i := range sc.Scopes {
-		scanScope := &sc.Scopes[i]
+	for i := range scan.Scopes {
+		scanScope := &scan.Scopes[i]
 		level, counted := slog.LevelInfo, "not told"
 		if scanScope.Completeness != record.ScopeComplete {
 			level = slog.LevelWarn
@@ -324,7 +324,7 @@ func (s *Sink) logScopes(ctx context.Context, sc *record.Scan) {
 			counted = strconv.Itoa(*scanScope.Counted)
 		}
 		attrs := []any{
-			"scan", sc.ID, "account", scanScope.Account, "region", scanScope.Region, "completeness", scanScope.Completeness, "counted", counted, "listed", scanScope.Listed,
+			"scan", scan.ID, "account", scanScope.Account, "region", scanScope.Region, "completeness", scanScope.Completeness, "counted", counted, "listed", scanScope.Listed,
 			"published", scanScope.Published, "classified", scanScope.Classified, "stored", scanScope.Stored, "gone", scanScope.Gone, "asked_by_id", scanScope.AskedByID,
 		}
 		if len(scanScope.Failures) > 0 {
@@ -578,27 +578,27 @@ func (s *Sink) look(ctx context.Context, progress map[string]standing, seen *mar
 		at, nothing := s.nothingOnItsWay(ctx)
 		return s.quiet.since(at, nothing, s.o.Now()) >= s.o.LostAfter/2
 	})
-	for _, sc := range scans {
-		running[sc.ID] = true
-		was, ok := progress[sc.ID]
+	for _, scan := range scans {
+		running[scan.ID] = true
+		was, ok := progress[scan.ID]
 		asked := 0
-		for i := range sc.Scopes {
-			asked += sc.Scopes[i].AskedByID
+		for i := range scan.Scopes {
+			asked += scan.Scopes[i].AskedByID
 		}
-		now := standing{sc.Pages, sc.Done, asked, s.o.Now()}
+		now := standing{scan.Pages, scan.Done, asked, s.o.Now()}
 		if !ok || was.pages != now.pages || was.done != now.done || was.asked != now.asked {
-			progress[sc.ID] = now
+			progress[scan.ID] = now
 			continue
 		}
 		switch stands := now.since.Sub(was.since); {
 		case stands > s.o.ScanIdle:
-			s.abort(ctx, &sc, AbortedIdle, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
+			s.abort(ctx, &scan, AbortedIdle, fmt.Sprintf("no progress for %s: its jobs or pages were lost, or no producer or worker runs", s.o.ScanIdle))
 		case stands >= s.o.LostAfter/2 && lost():
-			s.abort(ctx, &sc, AbortedWork, "its jobs or pages were lost: NATS holds none that are still to be done, and every result is stored")
+			s.abort(ctx, &scan, AbortedWork, "its jobs or pages were lost: NATS holds none that are still to be done, and every result is stored")
 		default:
 			continue
 		}
-		progress[sc.ID] = now
+		progress[scan.ID] = now
 	}
 	for id := range progress {
 		if !running[id] {
@@ -693,21 +693,21 @@ func (s *Sink) endLost(ctx context.Context) {
 
 // abort ends a scan whose jobs or pages were lost and asks for it again. Every
 // sink says the same, and repeats are one.
-func (s *Sink) abort(ctx context.Context, sc *record.Scan, cause Aborted, reason string) (said bool) {
-	s.o.Log.WarnContext(ctx, "scan cannot go on and is aborted", "scan", sc.ID, "reason", reason)
-	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: sc.ID, Kind: event.Kind(sc.Kind), Reason: reason}); err != nil {
-		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", sc.ID, "err", err)
+func (s *Sink) abort(ctx context.Context, scan *record.Scan, cause Aborted, reason string) (said bool) {
+	s.o.Log.WarnContext(ctx, "scan cannot go on and is aborted", "scan", scan.ID, "reason", reason)
+	if err := s.bus.Publish(ctx, &event.ScanAborted{ScanID: scan.ID, Kind: event.Kind(scan.Kind), Reason: reason}); err != nil {
+		s.o.Log.ErrorContext(ctx, "abort was not published", "scan", scan.ID, "err", err)
 		return false
 	}
 	s.o.OnAborted(cause)
-	if sc.Kind != string(event.KindScan) || strings.Contains(sc.ID, again) {
+	if scan.Kind != string(event.KindScan) || strings.Contains(scan.ID, again) {
 		return true
 	}
 	req := &event.ScanRequested{
-		ScanID: sc.ID + again, Kind: event.KindScan,
-		Reason: "again, since " + sc.ID + " was lost",
+		ScanID: scan.ID + again, Kind: event.KindScan,
+		Reason: "again, since " + scan.ID + " was lost",
 	}
-	for _, scope := range sc.Scopes {
+	for _, scope := range scan.Scopes {
 		req.Accounts = append(req.Accounts, scope.Account)
 		req.Regions = append(req.Regions, scope.Region)
 	}
@@ -715,7 +715,7 @@ func (s *Sink) abort(ctx context.Context, sc *record.Scan, cause Aborted, reason
 	slices.Sort(req.Regions)
 	req.Accounts, req.Regions = slices.Compact(req.Accounts), slices.Compact(req.Regions)
 	if err := s.bus.Publish(ctx, req); err != nil {
-		s.o.Log.ErrorContext(ctx, "scan was not asked for again", "scan", sc.ID, "err", err)
+		s.o.Log.ErrorContext(ctx, "scan was not asked for again", "scan", scan.ID, "err", err)
 	}
 	return true
 }

@@ -64,13 +64,13 @@ Without --account and --region every account and region is asked.`,
 	flags.cloud.add(cmd)
 	flags.evidence.add(cmd)
 	flags.scope.add(cmd)
-	fl := cmd.Flags()
-	targetFlag(fl, &flags.target, "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
+	set := cmd.Flags()
+	targetFlag(set, &flags.target, "", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type; needed")
 	rulesFlag(cmd, &flags.rules.rules)
-	fl.StringVar(&flags.output, "output", "table", "table or json")
-	fl.BoolVar(&flags.disks, "disks", false, "ask for the disks of the instance and name those that the target does not take (DescribeDisks)")
-	fl.BoolVar(&flags.offered, "offered", false, "ask whether the cloud offers the change of its type (DescribeResourcesModification)")
-	fl.DurationVar(&flags.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
+	set.StringVar(&flags.output, "output", "table", "table or json")
+	set.BoolVar(&flags.disks, "disks", false, "ask for the disks of the instance and name those that the target does not take (DescribeDisks)")
+	set.BoolVar(&flags.offered, "offered", false, "ask whether the cloud offers the change of its type (DescribeResourcesModification)")
+	set.DurationVar(&flags.wait, "wait", 5*time.Minute, "how long to wait for the cloud's answers")
 	return cmd
 }
 

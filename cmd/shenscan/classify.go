@@ -63,11 +63,11 @@ error, nothing of it is judged, and the exit code is 2 at the end.`,
   shenscan classify --fail-on incompatible < os-names.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args) },
 	}
-	fl := cmd.Flags()
-	fl.StringSliceVar(&flags.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type (ecs.g8y.large); default all classes")
-	fl.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	fl.StringVar(&flags.output, "output", "", "table, json, jsonl, csv or markdown; default jsonl, on a terminal table")
-	fl.StringVar(&flags.failOn, "fail-on", "", "exit with 3 when a line has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+	set := cmd.Flags()
+	set.StringSliceVar(&flags.targets, "target", nil, rules.ClassList()+", an instance family (ecs.g8i) or type (ecs.g8y.large); default all classes")
+	set.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	set.StringVar(&flags.output, "output", "", "table, json, jsonl, csv or markdown; default jsonl, on a terminal table")
+	set.StringVar(&flags.failOn, "fail-on", "", "exit with 3 when a line has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
 	return cmd
 }
 
@@ -102,9 +102,9 @@ func (f *classifyFlags) run(cmd *cobra.Command, args []string) error {
 		} else {
 			answer.Unread = unreadOf(ruleset, line, &facts)
 		}
-		cl := classifier.Classify(&facts)
-		answer.Classification = cl
-		if failOn != nil && worstOf(cl).AtLeast(*failOn) {
+		classification := classifier.Classify(&facts)
+		answer.Classification = classification
+		if failOn != nil && worstOf(classification).AtLeast(*failOn) {
 			bad++
 		}
 		return out.write(answer)
@@ -137,19 +137,19 @@ func wrapped(words []string, width int) string {
 	return strings.Join(append(lines, line), "\n") + ";"
 }
 
-func worstOf(cl *rules.Classification) rules.Level {
+func worstOf(classification *rules.Classification) rules.Level {
 	worst := rules.Compatible
-	for i := range cl.Verdicts {
-		worst = rules.Worse(worst, cl.Verdicts[i].Level)
+	for i := range classification.Verdicts {
+		worst = rules.Worse(worst, classification.Verdicts[i].Level)
 	}
 	return worst
 }
 
 // eachLine calls do for every argument, or for every line of in when there are
 // none. idle is called whenever no further line is at hand.
-func eachLine(in io.Reader, args []string, idle func() error, do func(string) error) error {
+func eachLine(in io.Reader, args []string, idle func() error, act func(string) error) error {
 	for _, a := range args {
-		if err := do(a); err != nil {
+		if err := act(a); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func eachLine(in io.Reader, args []string, idle func() error, do func(string) er
 			}
 			return err
 		}
-		if err := do(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")); err != nil {
+		if err := act(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")); err != nil {
 			return err
 		}
 		if reader.Buffered() == 0 {
@@ -345,9 +345,9 @@ var classifyColumns = []string{"INPUT", "OS", "TARGET", "VERDICT", "CONFIDENCE",
 
 // lines are the rows of an answer, one a target.
 func (v *classified) lines() [][]string {
-	os := strings.TrimSpace(v.OS.Family + " " + v.OS.Version)
+	system := strings.TrimSpace(v.OS.Family + " " + v.OS.Version)
 	if v.OS.ServicePack != "" {
-		os += " SP" + v.OS.ServicePack
+		system += " SP" + v.OS.ServicePack
 	}
 	var notes []string
 	for _, u := range v.Unread {
@@ -356,14 +356,14 @@ func (v *classified) lines() [][]string {
 	note := strings.Join(notes, "")
 	switch {
 	case v.Error != "":
-		os, note = "error: "+v.Error, " "+v.Error
+		system, note = "error: "+v.Error, " "+v.Error
 	case v.Unread != nil:
-		os += " (not all is read)"
+		system += " (not all is read)"
 	}
 	var out [][]string
 	for i := range v.Verdicts {
 		d := &v.Verdicts[i]
-		out = append(out, []string{v.Input, os, d.Target, d.Level.String(), d.Confidence.String(), d.Rule, d.Reason + note})
+		out = append(out, []string{v.Input, system, d.Target, d.Level.String(), d.Confidence.String(), d.Rule, d.Reason + note})
 	}
 	return out
 }

@@ -28,8 +28,8 @@ const completeTimeout = 2 * time.Second
 // closed lists, rules, and what the store holds.
 func completions(root *cobra.Command) {
 	walk(root, func(command *cobra.Command) {
-		command.Flags().VisitAll(func(fl *pflag.Flag) { completeFlag(command, fl) })
-		command.PersistentFlags().VisitAll(func(fl *pflag.Flag) { completeFlag(command, fl) })
+		command.Flags().VisitAll(func(flag *pflag.Flag) { completeFlag(command, flag) })
+		command.PersistentFlags().VisitAll(func(flag *pflag.Flag) { completeFlag(command, flag) })
 		switch command.CommandPath() {
 		case "shenscan rules show":
 			command.ValidArgsFunction = func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -41,14 +41,14 @@ func completions(root *cobra.Command) {
 	})
 }
 
-func completeFlag(command *cobra.Command, fl *pflag.Flag) {
-	values := valuesOf(command, fl.Name)
+func completeFlag(command *cobra.Command, flag *pflag.Flag) {
+	values := valuesOf(command, flag.Name)
 	if values == nil {
 		return
 	}
-	_, several := fl.Value.(pflag.SliceValue)
+	_, several := flag.Value.(pflag.SliceValue)
 	// The error says that the flag has a completion already.
-	_ = command.RegisterFlagCompletionFunc(fl.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	_ = command.RegisterFlagCompletionFunc(flag.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		before := ""
 		if at := strings.LastIndexByte(typed, ','); several && at >= 0 {
 			before, typed = typed[:at+1], typed[at+1:]
@@ -131,13 +131,13 @@ func noteUnlisted(cmd *cobra.Command) {
 	if len(names) == 0 {
 		return
 	}
-	rs, err := catalog.Default()
+	ruleset, err := catalog.Default()
 	if err != nil {
 		return // the command says so
 	}
 	for _, name := range names {
-		if t, err := rs.ParseTarget(name); err == nil && t.Unlisted {
-			fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: --target %s: the family is in no table and is judged by its name alone%s\n", report.Short(name, 40), app.Meant(t.Family, rs.Families().Names()))
+		if t, err := ruleset.ParseTarget(name); err == nil && t.Unlisted {
+			fmt.Fprintf(cmd.ErrOrStderr(), "shenscan: --target %s: the family is in no table and is judged by its name alone%s\n", report.Short(name, 40), app.Meant(t.Family, ruleset.Families().Names()))
 		}
 	}
 }
@@ -146,8 +146,8 @@ func noteUnlisted(cmd *cobra.Command) {
 // environment, if it can be had at once.
 func inStore(cmd *cobra.Command, ask func(context.Context, *app.Held)) {
 	named := func(name, otherwise string) string {
-		if fl := cmd.Flags().Lookup(name); fl != nil && fl.Changed {
-			return cmp.Or(fl.Value.String(), otherwise)
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			return cmp.Or(flag.Value.String(), otherwise)
 		}
 		return cmp.Or(os.Getenv(config.EnvPrefix+strings.ToUpper(name)), otherwise)
 	}
@@ -186,12 +186,12 @@ func scanIDs(cmd *cobra.Command) (out []string) {
 }
 
 func ruleIDs() []string {
-	rs, err := catalog.Load()
+	ruleset, err := catalog.Load()
 	if err != nil {
 		return nil
 	}
 	var out []string
-	for _, r := range rs.Definition().Rules {
+	for _, r := range ruleset.Definition().Rules {
 		out = append(out, r.ID)
 	}
 	return out

@@ -69,7 +69,7 @@ var processes = []string{"serve", "producer", "worker", "sink"}
 
 // configOf does something with what the command line behind check and show
 // would run with.
-func configOf(cmd *cobra.Command, args []string, do func(*app.Options, *settings) error) error {
+func configOf(cmd *cobra.Command, args []string, act func(*app.Options, *settings) error) error {
 	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "--help" }) {
 		return cmd.Help()
 	}
@@ -83,7 +83,7 @@ func configOf(cmd *cobra.Command, args []string, do func(*app.Options, *settings
 	if err != nil {
 		return err
 	}
-	return do(&options, again)
+	return act(&options, again)
 }
 
 func checkConfig(ctx context.Context, w io.Writer, options *app.Options, again *settings) error {

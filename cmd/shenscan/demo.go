@@ -45,16 +45,16 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 			return flags.run(cmd.Context(), settings, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	fl := cmd.Flags()
-	fl.IntVar(&flags.instances, "instances", 12_000, "instances in the simulated fleet")
-	fl.IntVar(&flags.regions, "regions", 18, "regions in the simulated fleet")
-	fl.Uint64Var(&flags.seed, "seed", 1, "seed of the simulated fleet")
+	set := cmd.Flags()
+	set.IntVar(&flags.instances, "instances", 12_000, "instances in the simulated fleet")
+	set.IntVar(&flags.regions, "regions", 18, "regions in the simulated fleet")
+	set.Uint64Var(&flags.seed, "seed", 1, "seed of the simulated fleet")
 	addContradict(cmd, &flags.against)
-	fl.StringVar(&flags.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
-	fl.BoolVar(&flags.serve, "serve", false, "keep the web page and the metrics up afterwards")
-	fl.StringVar(&flags.store.dir, "store", "", "folder of the store; default a temporary one")
+	set.StringVar(&flags.html, "html", "shenscan-demo.html", "file for the HTML report; \"\" for none")
+	set.BoolVar(&flags.serve, "serve", false, "keep the web page and the metrics up afterwards")
+	set.StringVar(&flags.store.dir, "store", "", "folder of the store; default a temporary one")
 	flags.cloud.o = ecsapi.DefaultOptions()
-	fl.IntVar(&flags.cloud.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
+	set.IntVar(&flags.cloud.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
 	flags.rules.add(cmd)
 	flags.output.add(cmd)
 	flags.listen.add(cmd, defaultListen)
@@ -62,7 +62,7 @@ real SDK and an embedded NATS, prints the report and writes it as HTML too. With
 	flags.owners.tags = []string{"team"} // as the simulator has them
 	flags.evidence.add(cmd)
 	flags.addSink(cmd)
-	needs(fl, []string{"serve"}, "listen", "web.config.file", "insecure-listen", "operator", "allow-host")
+	needs(set, []string{"serve"}, "listen", "web.config.file", "insecure-listen", "operator", "allow-host")
 	return cmd
 }
 

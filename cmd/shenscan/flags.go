@@ -60,39 +60,39 @@ type natsFlags struct {
 // add adds those of a process that has streams.
 func (f *natsFlags) add(cmd *cobra.Command, embedded bool) {
 	f.addClient(cmd, embedded)
-	fl := cmd.Flags()
-	fl.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
-	fl.DurationVar(&f.o.Limits.ResultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
+	set := cmd.Flags()
+	set.IntVar(&f.o.Replicas, "nats-replicas", 1, "replicas of every stream: 1, or 3 or 5 on a cluster")
+	set.DurationVar(&f.o.Limits.ResultsAge, "results-age", f.o.Limits.ResultsAge, "how long results are kept for sinks that catch up")
 	if embedded {
-		fl.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
-		fl.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
-		idle(fl, "nats-url", "with which no NATS is embedded", "nats-listen", "nats-sync")
-		needs(fl, []string{"nats-url"}, "nats-replicas")
-		natsNeedsURL(fl)
+		set.StringVar(&f.o.Listen, "nats-listen", "", "`address` of this machine on which the embedded NATS listens, such as 127.0.0.1:4222, for every client on it; serve listens on a free port for who may read the files beside the store")
+		set.StringVar(&f.sync, "nats-sync", "", "when the embedded NATS syncs to disk: always (nothing acknowledged is lost at a power cut) or interval (two minutes may be); default always for serve, interval for scan and demo")
+		idle(set, "nats-url", "with which no NATS is embedded", "nats-listen", "nats-sync")
+		needs(set, []string{"nats-url"}, "nats-replicas")
+		natsNeedsURL(set)
 	}
 }
 
 // natsNeedsURL is for commands that connect to a server only where one is named.
-func natsNeedsURL(fl *pflag.FlagSet) {
-	needs(fl, []string{"nats-url"}, "nats-creds", "nats-nkey", "nats-ca", "nats-cert", "nats-key")
+func natsNeedsURL(set *pflag.FlagSet) {
+	needs(set, []string{"nats-url"}, "nats-creds", "nats-nkey", "nats-ca", "nats-cert", "nats-key")
 }
 
 // addClient adds those of a command that connects to a server.
 func (f *natsFlags) addClient(cmd *cobra.Command, embedded bool) {
 	f.o, f.embedded = bus.DefaultOptions(), embedded
-	fl := cmd.Flags()
+	set := cmd.Flags()
 	url := "NATS server or cluster"
 	if embedded {
 		url += "; without it one is embedded, which opens no socket"
 	}
-	fl.StringVar(&f.o.URL, "nats-url", "", url)
-	fl.StringVar(&f.o.Creds, "nats-creds", "", "NATS credentials file")
-	fl.StringVar(&f.o.NKey, "nats-nkey", "", "file with a NATS nkey seed")
-	fl.StringVar(&f.o.CA, "nats-ca", "", "PEM file with the certificate authority of the NATS server")
-	fl.StringVar(&f.o.Cert, "nats-cert", "", "PEM file with this client's certificate for the NATS server")
-	fl.StringVar(&f.o.Key, "nats-key", "", "PEM file with the key of --nats-cert")
-	needs(fl, []string{"nats-key"}, "nats-cert")
-	needs(fl, []string{"nats-cert"}, "nats-key")
+	set.StringVar(&f.o.URL, "nats-url", "", url)
+	set.StringVar(&f.o.Creds, "nats-creds", "", "NATS credentials file")
+	set.StringVar(&f.o.NKey, "nats-nkey", "", "file with a NATS nkey seed")
+	set.StringVar(&f.o.CA, "nats-ca", "", "PEM file with the certificate authority of the NATS server")
+	set.StringVar(&f.o.Cert, "nats-cert", "", "PEM file with this client's certificate for the NATS server")
+	set.StringVar(&f.o.Key, "nats-key", "", "PEM file with the key of --nats-cert")
+	needs(set, []string{"nats-key"}, "nats-cert")
+	needs(set, []string{"nats-cert"}, "nats-key")
 }
 
 func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options {
@@ -165,24 +165,24 @@ type cloudFlags struct {
 
 func (f *cloudFlags) add(cmd *cobra.Command) {
 	f.addEndpoints(cmd)
-	fl := cmd.Flags()
-	fl.BoolVar(&f.o.Gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
-	fl.IntVar(&f.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
-	fl.Float64Var(&f.o.MaxRate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
-	fl.Float64Var(&f.o.StartRate, "start-rate", f.o.StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
-	fl.DurationVar(&f.o.ThrottleWait, "throttle-wait", f.o.ThrottleWait, "longest wait that a throttled call takes where the API asks for it, and never more than half of --scan-idle; what is asked to wait for longer ends partial and says until when")
-	fl.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, by id or name, of those that are configured or in the resource directory")
+	set := cmd.Flags()
+	set.BoolVar(&f.o.Gzip, "gzip", false, "ask ECS for compressed answers: a ninth of the bytes for twice the CPU")
+	set.IntVar(&f.o.Concurrency, "concurrency", 32, "lanes and calls side by side")
+	set.Float64Var(&f.o.MaxRate, "rate", 0, "ceiling of ECS calls a second and account; 0 leaves it to the adaptive limit")
+	set.Float64Var(&f.o.StartRate, "start-rate", f.o.StartRate, "ECS calls a second that an account, region and action begin with; the limit then adapts")
+	set.DurationVar(&f.o.ThrottleWait, "throttle-wait", f.o.ThrottleWait, "longest wait that a throttled call takes where the API asks for it, and never more than half of --scan-idle; what is asked to wait for longer ends partial and says until when")
+	set.StringSliceVar(&f.accounts, "account", nil, "accounts to scan, by id or name, of those that are configured or in the resource directory")
 }
 
 // addEndpoints adds what a command needs that asks the cloud only a little.
 func (f *cloudFlags) addEndpoints(cmd *cobra.Command) {
 	f.o = ecsapi.DefaultOptions()
-	fl := cmd.Flags()
-	fl.StringVar(&f.o.Endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
-	fl.StringVar(&f.o.STSEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
-	fl.StringVar(&f.o.HomeRegion, "home-region", "cn-hangzhou", "region asked for what is not regional")
-	fl.BoolVar(&f.o.VPC, "vpc", false, "use the VPC endpoints of ECS and STS, which need no Internet; --home-region is then a region that this network reaches")
-	fl.BoolVar(&f.o.FakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
+	set := cmd.Flags()
+	set.StringVar(&f.o.Endpoint, "endpoint", "", "one ECS endpoint for all regions; plain http only to loopback")
+	set.StringVar(&f.o.STSEndpoint, "sts-endpoint", "", "STS endpoint; default sts.aliyuncs.com, or --endpoint")
+	set.StringVar(&f.o.HomeRegion, "home-region", "cn-hangzhou", "region asked for what is not regional")
+	set.BoolVar(&f.o.VPC, "vpc", false, "use the VPC endpoints of ECS and STS, which need no Internet; --home-region is then a region that this network reaches")
+	set.BoolVar(&f.o.FakeIP, "fake-ip", false, "let endpoints be dialled at 198.18.0.0/15, where the DNS of some proxies puts every name")
 }
 
 func (f *cloudFlags) options(settings *settings) ecsapi.Options {
@@ -303,13 +303,13 @@ func (f *eventsFlags) options(process app.Options) (eventsOptions app.EventsOpti
 type listenFlags struct{ o app.HTTPOptions }
 
 func (f *listenFlags) add(cmd *cobra.Command, def string) {
-	fl := cmd.Flags()
-	fl.StringVar(&f.o.Listen, "listen", def, "address of the web page, API and metrics; \"\" for none")
-	fl.StringVar(&f.o.WebConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
-	fl.BoolVar(&f.o.Insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
-	fl.StringSliceVar(&f.o.Operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
-	fl.StringSliceVar(&f.o.Hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
-	needs(fl, []string{"listen"}, "web.config.file", "insecure-listen", "operator", "allow-host")
+	set := cmd.Flags()
+	set.StringVar(&f.o.Listen, "listen", def, "address of the web page, API and metrics; \"\" for none")
+	set.StringVar(&f.o.WebConfig, "web.config.file", "", "TLS and basic auth, in the format of the Prometheus exporter-toolkit")
+	set.BoolVar(&f.o.Insecure, "insecure-listen", false, "allow --listen beyond loopback without authentication; whoever reaches it may read")
+	set.StringSliceVar(&f.o.Operators, "operator", nil, "users of --web.config.file (or names in client certificates) who may start rescans, reload and copy the store; the others read. Without users, whoever comes from this machine may")
+	set.StringSliceVar(&f.o.Hosts, "allow-host", nil, "names under which a proxy on this machine passes on the page, where --listen is on loopback without users")
+	needs(set, []string{"listen"}, "web.config.file", "insecure-listen", "operator", "allow-host")
 }
 
 const defaultListen = "127.0.0.1:10470"

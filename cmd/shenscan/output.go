@@ -32,13 +32,13 @@ type outputFlags struct {
 }
 
 func (f *outputFlags) add(cmd *cobra.Command) {
-	fl := cmd.Flags()
-	f.set = fl
+	set := cmd.Flags()
+	f.set = set
 	f.addFormat(report.Formats())
-	fl.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
-	fl.BoolVar(&f.compact, "compact", false, "json and jsonl: rows that refer to a legend of verdicts and remedies, which is printed once")
-	f.addExcel(fl)
-	fl.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
+	set.StringVar(&f.out, "out", "", "write the report to this file instead of stdout; a new file is for its owner alone")
+	set.BoolVar(&f.compact, "compact", false, "json and jsonl: rows that refer to a legend of verdicts and remedies, which is printed once")
+	f.addExcel(set)
+	set.StringVar(&f.failOn, "fail-on", "", "exit with 3 when an instance has this verdict or a worse one on any target: compatible, needs-action, unknown or incompatible")
 }
 
 // addFormat adds the flag for one of formats.
@@ -46,8 +46,8 @@ func (f *outputFlags) addFormat(formats []report.Format) {
 	f.set.StringVar(&f.format, "output", string(report.Table), report.Choice(formats)+"; default what the name of --out ends in, else table")
 }
 
-func (f *outputFlags) addExcel(fl *pflag.FlagSet) {
-	fl.BoolVar(&f.excel, "excel", false, "csv as Excel reads it: with a byte order mark, without which it garbles Chinese, and long numbers such as account ids as text")
+func (f *outputFlags) addExcel(set *pflag.FlagSet) {
+	set.BoolVar(&f.excel, "excel", false, "csv as Excel reads it: with a byte order mark, without which it garbles Chinese, and long numbers such as account ids as text")
 }
 
 // check reads the flags' values.

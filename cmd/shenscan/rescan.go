@@ -56,15 +56,15 @@ before it is answered: it survives whatever dies afterwards.`,
 	}
 	flags.nats.addClient(cmd, false)
 	flags.store.add(cmd)
-	fl := cmd.Flags()
-	fl.StringSliceVar(&flags.accounts, "account", nil, "only in this account, with --all in these")
-	fl.StringSliceVar(&flags.regions, "region", nil, "only in this region, with --all in these")
-	fl.StringVar(&flags.reason, "reason", "", "why, for the record")
-	fl.BoolVar(&flags.all, "all", false, "scan everything again")
-	fl.BoolVar(&flags.noWait, "no-wait", false, "return once the request is stored")
-	fl.DurationVar(&flags.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
-	fl.StringVar(&flags.output, "output", "table", "table, json or jsonl")
-	idle(fl, "no-wait", "which waits for no verdict", "wait", "output")
+	set := cmd.Flags()
+	set.StringSliceVar(&flags.accounts, "account", nil, "only in this account, with --all in these")
+	set.StringSliceVar(&flags.regions, "region", nil, "only in this region, with --all in these")
+	set.StringVar(&flags.reason, "reason", "", "why, for the record")
+	set.BoolVar(&flags.all, "all", false, "scan everything again")
+	set.BoolVar(&flags.noWait, "no-wait", false, "return once the request is stored")
+	set.DurationVar(&flags.wait, "wait", 2*time.Minute, "how long to wait for the verdicts")
+	set.StringVar(&flags.output, "output", "table", "table, json or jsonl")
+	idle(set, "no-wait", "which waits for no verdict", "wait", "output")
 	return cmd
 }
 

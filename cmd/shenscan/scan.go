@@ -82,9 +82,9 @@ that the files hold only a part of ends partial and says what is missing.`,
 	flags.listen.add(cmd, "")
 	flags.trace.add(cmd)
 	flags.addSink(cmd)
-	fl := cmd.Flags()
-	idle(fl, "from", "which reads files in place of the cloud", "sts-endpoint", "home-region", "vpc", "fake-ip", "gzip", "rate", "start-rate", "throttle-wait", "heartbeat-share", "console-share")
-	idle(fl, "dry-run", "which prints no report", "output", "out", "fail-on", "compact", "excel")
+	set := cmd.Flags()
+	idle(set, "from", "which reads files in place of the cloud", "sts-endpoint", "home-region", "vpc", "fake-ip", "gzip", "rate", "start-rate", "throttle-wait", "heartbeat-share", "console-share")
+	idle(set, "dry-run", "which prints no report", "output", "out", "fail-on", "compact", "excel")
 	return cmd
 }
 

@@ -26,12 +26,12 @@ var _ httpapi.Answers = answers{}
 func (s answers) view(ctx context.Context, chosen filter.Filter, targets []string) (*store.View, error) {
 	var classifier store.Classifier
 	if len(targets) > 0 {
-		rs := s.a.storeRules()
-		list, err := s.targets(rs, targets)
+		ruleset := s.a.storeRules()
+		list, err := s.targets(ruleset, targets)
 		if err != nil {
 			return nil, err
 		}
-		classifier = rs.NewClassifier(list)
+		classifier = ruleset.NewClassifier(list)
 	}
 	snapshot, err := s.a.db.View(ctx, classifier, store.Filter{Scope: chosen})
 	if err != nil {
@@ -72,7 +72,7 @@ func rulesOf(classifier store.Classifier) *rules.Ruleset {
 func (a *App) storeRules() *rules.Ruleset { return rulesOf(a.db.Classifier()) }
 
 // targets are those that a rule set knows by the names.
-func (s answers) targets(rs *rules.Ruleset, names []string) ([]rules.Target, error) {
+func (s answers) targets(ruleset *rules.Ruleset, names []string) ([]rules.Target, error) {
 	if len(names) > maxTargets {
 		return nil, fmt.Errorf("%w: at most %d targets", httpapi.ErrQuestion, maxTargets)
 	}
@@ -82,11 +82,11 @@ func (s answers) targets(rs *rules.Ruleset, names []string) ([]rules.Target, err
 		s.a.log.Warn("targets are judged by the table of families alone", "err", err)
 	}
 	for _, name := range names {
-		target, err := rs.ParseTarget(name)
+		target, err := ruleset.ParseTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", httpapi.ErrQuestion, err)
 		}
-		target, _ = rs.Learn(target, ecs.TypeFacts(types))
+		target, _ = ruleset.Learn(target, ecs.TypeFacts(types))
 		if !slices.ContainsFunc(out, func(have rules.Target) bool { return have.ID == target.ID }) {
 			out = append(out, target)
 		}
@@ -194,8 +194,8 @@ func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planReques
 		return nil, at, "", err
 	}
 	defer func() { err = errors.Join(err, view.Close()) }()
-	rs := rulesOf(view.Classifier())
-	to, err := s.targets(rs, names[:1])
+	ruleset := rulesOf(view.Classifier())
+	to, err := s.targets(ruleset, names[:1])
 	if err != nil {
 		return nil, at, "", err
 	}
@@ -207,21 +207,21 @@ func (s answers) buildPlan(ctx context.Context, chosen filter.Filter, planReques
 	if planRequest.OwnerTag != "" {
 		owners = []string{planRequest.OwnerTag}
 	}
-	options, err := PlanOptions(ctx, view, rs, to[0], owners, false, s.a.o.Now())
+	options, err := PlanOptions(ctx, view, ruleset, to[0], owners, false, s.a.o.Now())
 	if err != nil {
 		return nil, at, "", err
 	}
 	options.Types, options.KeepOS = types, planRequest.KeepOS
 	whole, err := plan.Build(view.Instances(ctx), options)
-	return whole, view.Moment(), rs.Digest(), err
+	return whole, view.Moment(), ruleset.Digest(), err
 }
 
 // PlanOptions are those of a plan of what a view shows. Where neither tags name owners
 // nor accounts are the owners, they are those by which the last scan counted.
-func PlanOptions(ctx context.Context, view *store.View, rs *rules.Ruleset, to rules.Target, owners []string, byAccount bool, now time.Time) (plan.Options, error) {
+func PlanOptions(ctx context.Context, view *store.View, ruleset *rules.Ruleset, to rules.Target, owners []string, byAccount bool, now time.Time) (plan.Options, error) {
 	options := plan.Options{
-		Target: to, Families: rs.Families(), Rules: rs, OwnerTags: owners, OwnerAccount: byAccount,
-		Checks: rs.Definition().Checks, Now: now.UTC(), Summary: view.Summary(),
+		Target: to, Families: ruleset.Families(), Rules: ruleset, OwnerTags: owners, OwnerAccount: byAccount,
+		Checks: ruleset.Definition().Checks, Now: now.UTC(), Summary: view.Summary(),
 	}
 	var err error
 	if len(owners) == 0 && !byAccount {
@@ -277,7 +277,7 @@ func (s answers) Explain(ctx context.Context, account, region, id string, target
 }
 
 // StoredExplanation says how the verdicts of a stored instance come about.
-func StoredExplanation(ctx context.Context, db *store.DB, rs *rules.Ruleset, targets []rules.Target, account, region, id string, now time.Time) (*record.Explained, error) {
+func StoredExplanation(ctx context.Context, db *store.DB, ruleset *rules.Ruleset, targets []rules.Target, account, region, id string, now time.Time) (*record.Explained, error) {
 	facts, in, err := db.Found(account, region, id)
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func StoredExplanation(ctx context.Context, db *store.DB, rs *rules.Ruleset, tar
 	if err != nil {
 		return nil, err
 	}
-	out := &record.Explained{Explanation: *rs.Explain(facts, targets), GuestEvidence: asked, Siblings: []record.Siblings{}}
+	out := &record.Explained{Explanation: *ruleset.Explain(facts, targets), GuestEvidence: asked, Siblings: []record.Siblings{}}
 	for i := range out.Evidence {
 		for _, count := range out.Evidence[i].Counts {
 			list, err := siblingsNow(ctx, db, in, facts.ImageID, count)

@@ -288,25 +288,25 @@ func (a *App) Close() {
 // Classifier compiles the built-in rule set with the overlay files and
 // prepares it for the targets, the default ones where none are named.
 func Classifier(overlays, targets []string) (*rules.Classifier, error) {
-	rs, err := Ruleset(overlays)
+	ruleset, err := Ruleset(overlays)
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := Targets(rs, targets)
+	parsed, err := Targets(ruleset, targets)
 	if err != nil {
 		return nil, err
 	}
-	return rs.NewClassifier(parsed), nil
+	return ruleset.NewClassifier(parsed), nil
 }
 
 // Targets are those of the names, each once; the default ones where none is named.
-func Targets(rs *rules.Ruleset, names []string) ([]rules.Target, error) {
+func Targets(ruleset *rules.Ruleset, names []string) ([]rules.Target, error) {
 	if len(names) == 0 {
 		return rules.DefaultTargets(), nil
 	}
 	var out []rules.Target
 	for _, name := range names {
-		target, err := rs.ParseTarget(name)
+		target, err := ruleset.ParseTarget(name)
 		if err != nil {
 			return nil, &ConfigError{fmt.Errorf("--target: %w%s", err, Meant(name, rules.Classes()))}
 		}
@@ -331,11 +331,11 @@ func Ruleset(overlays []string) (*rules.Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	rs, err := catalog.Load(docs...)
+	ruleset, err := catalog.Load(docs...)
 	if err != nil {
 		return nil, &ConfigError{fmt.Errorf("rules: %w", err)}
 	}
-	return rs, nil
+	return ruleset, nil
 }
 
 // ReadOverlays reads overlay files.

@@ -40,7 +40,7 @@ func noStore(dir string, err error) error {
 }
 
 // ChangeStore opens an existing store, which nobody else may have open, for do.
-func ChangeStore(ctx context.Context, dir string, do func(*store.DB) error) error {
+func ChangeStore(ctx context.Context, dir string, act func(*store.DB) error) error {
 	if _, err := os.Stat(StoreFile(dir)); err != nil {
 		return noStore(dir, err)
 	}
@@ -52,7 +52,7 @@ func ChangeStore(ctx context.Context, dir string, do func(*store.DB) error) erro
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(db), db.Close())
+	return errors.Join(act(db), db.Close())
 }
 
 // CheckStore reads a whole store and says how it is: a copy of it where a

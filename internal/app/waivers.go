@@ -13,10 +13,10 @@ const soon = 14 * 24 * time.Hour
 
 // WaiverNotes says which waivers of a rule set have ended and which end soon. A
 // waiver counts on its last day (UTC), and not after.
-func WaiverNotes(rs *rules.Ruleset, now time.Time) []string {
+func WaiverNotes(ruleset *rules.Ruleset, now time.Time) []string {
 	var out []string
-	for i := range rs.Definition().Waivers {
-		waiverRule := &rs.Definition().Waivers[i]
+	for i := range ruleset.Definition().Waivers {
+		waiverRule := &ruleset.Definition().Waivers[i]
 		last, err := time.Parse(time.DateOnly, waiverRule.Until)
 		if err != nil {
 			continue // compiling refuses it

@@ -124,23 +124,23 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 			errs = append(errs, err)
 		}
 	}
-	set.VisitAll(func(fl *pflag.Flag) {
-		if fl.Changed {
+	set.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed {
 			return
 		}
-		env := EnvPrefix + strings.ToUpper(Key(fl.Name))
+		env := EnvPrefix + strings.ToUpper(Key(flag.Name))
 		if v, ok := getenv(env); ok && v != "" {
-			if err := assign(set, fl, []string{v}); err != nil {
+			if err := assign(set, flag, []string{v}); err != nil {
 				errs = append(errs, fmt.Errorf("%s in the environment: %w", env, err))
 			}
-			notTyped(fl, "environment "+env)
+			notTyped(flag, "environment "+env)
 			return
 		}
-		if v, ok := values[Key(fl.Name)]; ok {
-			if err := assign(set, fl, v); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: %w", path, Key(fl.Name), err))
+		if v, ok := values[Key(flag.Name)]; ok {
+			if err := assign(set, flag, v); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %s: %w", path, Key(flag.Name), err))
 			}
-			notTyped(fl, "file "+path)
+			notTyped(flag, "file "+path)
 		}
 	})
 	return file, errors.Join(errs...)
@@ -149,19 +149,19 @@ func Apply(set *pflag.FlagSet, names []string, path string, getenv func(string) 
 // fromElsewhere marks flags whose value the environment or the file gave.
 const fromElsewhere = "shenscan.from-elsewhere"
 
-func notTyped(fl *pflag.Flag, from string) {
-	if fl.Annotations == nil {
-		fl.Annotations = map[string][]string{}
+func notTyped(flag *pflag.Flag, from string) {
+	if flag.Annotations == nil {
+		flag.Annotations = map[string][]string{}
 	}
-	fl.Annotations[fromElsewhere] = []string{from}
+	flag.Annotations[fromElsewhere] = []string{from}
 }
 
 // source says where the value of a flag comes from.
-func source(fl *pflag.Flag) string {
-	switch from := fl.Annotations[fromElsewhere]; {
+func source(flag *pflag.Flag) string {
+	switch from := flag.Annotations[fromElsewhere]; {
 	case len(from) > 0:
 		return from[0]
-	case fl.Changed:
+	case flag.Changed:
 		return "flag"
 	}
 	return "default"
@@ -171,11 +171,11 @@ func source(fl *pflag.Flag) string {
 // wins over settings of the environment or the file that it goes not together
 // with; two flags that were both typed are a mistake.
 func Typed(set *pflag.FlagSet, name string) bool {
-	fl := set.Lookup(name)
-	if fl == nil || !fl.Changed {
+	flag := set.Lookup(name)
+	if flag == nil || !flag.Changed {
 		return false
 	}
-	_, elsewhere := fl.Annotations[fromElsewhere]
+	_, elsewhere := flag.Annotations[fromElsewhere]
 	return !elsewhere
 }
 
@@ -205,15 +205,15 @@ func CheckEnv(environ, names []string) error {
 
 // assign sets a flag to the values of the file or of the environment. Those of a list
 // replace its default, whereas pflag's Set would add to it from the second call on.
-func assign(set *pflag.FlagSet, fl *pflag.Flag, values []string) error {
-	if list, ok := fl.Value.(pflag.SliceValue); ok && len(values) != 1 {
-		fl.Changed = true
+func assign(set *pflag.FlagSet, flag *pflag.Flag, values []string) error {
+	if list, ok := flag.Value.(pflag.SliceValue); ok && len(values) != 1 {
+		flag.Changed = true
 		return list.Replace(values)
 	}
 	if len(values) != 1 {
 		return fmt.Errorf("takes one value and has %d", len(values))
 	}
-	return set.Set(fl.Name, values[0])
+	return set.Set(flag.Name, values[0])
 }
 
 func read(path string, names []string) (*File, map[string][]string, error) {

@@ -26,21 +26,21 @@ func Show(set *pflag.FlagSet, file *File, mask func(string) string) ([]byte, err
 		root.Content = append(root.Content, key, value)
 	}
 	var failed error
-	set.VisitAll(func(fl *pflag.Flag) {
-		if fl.Hidden || fl.Name == "help" || fl.Name == "config" {
+	set.VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden || flag.Name == "help" || flag.Name == "config" {
 			return
 		}
 		value := &yaml.Node{}
-		if list, ok := fl.Value.(pflag.SliceValue); ok {
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
 			value.Kind, value.Style = yaml.SequenceNode, yaml.FlowStyle
 			for _, v := range list.GetSlice() {
 				value.Content = append(value.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: mask(v)})
 			}
-		} else if err := value.Encode(mask(fl.Value.String())); err != nil {
-			failed = fmt.Errorf("--%s: %w", fl.Name, err)
+		} else if err := value.Encode(mask(flag.Value.String())); err != nil {
+			failed = fmt.Errorf("--%s: %w", flag.Name, err)
 			return
 		}
-		add(Key(fl.Name), value, source(fl))
+		add(Key(flag.Name), value, source(flag))
 	})
 	if failed != nil {
 		return nil, failed

@@ -61,11 +61,11 @@ func (w *PageWriter) Close() {
 
 // Add adds an instance. Nothing of it is kept but strings.
 func (w *PageWriter) Add(instance *ecs.Instance) {
-	sw := Installed{OSName: instance.OSName, OSNameEn: instance.OSNameEn, OSType: instance.OSType, ImageID: instance.ImageID}
+	software := Installed{OSName: instance.OSName, OSNameEn: instance.OSNameEn, OSType: instance.OSType, ImageID: instance.ImageID}
 	if instance.Guest != nil {
-		sw.Guest = *instance.Guest
+		software.Guest = *instance.Guest
 	}
-	hw := instance.Hardware()
+	hardware := instance.Hardware()
 	started, _ := PackMinute(instance.StartTime)
 	if created, known := PackMinute(instance.CreationTime); known && started < created { // no machine was there: when it was started is not known
 		started = 0
@@ -73,7 +73,7 @@ func (w *PageWriter) Add(instance *ecs.Instance) {
 	w.rows.row(&Row{
 		Started: started,
 		ID:      instance.ID, Name: instance.Name, Zone: instance.Zone, Status: instance.Status, CreationTime: instance.CreationTime, NetworkType: instance.NetworkType,
-		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(&sw, &hw),
+		CPU: instance.CPU, MemoryMiB: instance.MemoryMiB, Tags: instance.Tags, Profile: w.profiles.number(&software, &hardware),
 	})
 }
 
@@ -113,19 +113,19 @@ func (m *InstancesListed) Instances() []ecs.Instance {
 	out := make([]ecs.Instance, 0, m.Rows.Len())
 	for row := range m.Rows.All() {
 		p := &m.Profiles[row.Profile]
-		sw, hw := &m.Software[p.Software], &m.Hardware[p.Hardware]
+		software, hardware := &m.Software[p.Software], &m.Hardware[p.Hardware]
 		var guest *rules.GuestFacts
-		if sw.Guest != (rules.GuestFacts{}) {
-			guest = &sw.Guest
+		if software.Guest != (rules.GuestFacts{}) {
+			guest = &software.Guest
 		}
 		started := ""
 		if row.Started > 0 {
 			started = UnpackMinute(row.Started)
 		}
 		out = append(out, ecs.Instance{
-			StartTime: started, Guest: guest, ID: row.ID, Name: row.Name, Type: hw.InstanceType, Family: hw.InstanceFamily, ImageID: sw.ImageID,
-			OSName: sw.OSName, OSNameEn: sw.OSNameEn, OSType: sw.OSType, Status: row.Status, Zone: row.Zone,
-			CreationTime: row.CreationTime, NetworkType: row.NetworkType, IoOptimized: hw.IoOptimized, OSNVMe: hw.OSNVMe,
+			StartTime: started, Guest: guest, ID: row.ID, Name: row.Name, Type: hardware.InstanceType, Family: hardware.InstanceFamily, ImageID: software.ImageID,
+			OSName: software.OSName, OSNameEn: software.OSNameEn, OSType: software.OSType, Status: row.Status, Zone: row.Zone,
+			CreationTime: row.CreationTime, NetworkType: row.NetworkType, IoOptimized: hardware.IoOptimized, OSNVMe: hardware.OSNVMe,
 			CPU: row.CPU, MemoryMiB: row.MemoryMiB, Tags: row.Tags,
 		})
 	}

@@ -263,8 +263,8 @@ func (f *Filter) Scope(account, region string) bool {
 
 // Judged says whether instances on such a machine with this classification can
 // pass.
-func (f *Filter) Judged(cl *rules.Classification, m Machine) bool {
-	return f.Machine(m) && f.Classed(cl)
+func (f *Filter) Judged(classification *rules.Classification, m Machine) bool {
+	return f.Machine(m) && f.Classed(classification)
 }
 
 // Machine says whether instances on such a machine can pass.
@@ -277,13 +277,13 @@ func (f *Filter) Machine(m Machine) bool {
 
 // Classed says whether instances with this classification can pass. It looks at
 // the operating system and at each verdict's level, confidence and waiver.
-func (f *Filter) Classed(cl *rules.Classification) bool {
+func (f *Filter) Classed(classification *rules.Classification) bool {
 	fits := func(term condition) bool {
 		switch term.word {
 		case "os":
-			return term.system(cl.OS.Family, cl.OS.Version)
+			return term.system(classification.OS.Family, classification.OS.Version)
 		case "verdict", "confidence", "waived":
-			return slices.ContainsFunc(cl.Verdicts, func(v rules.Verdict) bool { return term.verdict(&v) })
+			return slices.ContainsFunc(classification.Verdicts, func(v rules.Verdict) bool { return term.verdict(&v) })
 		}
 		return false
 	}
@@ -293,7 +293,7 @@ func (f *Filter) Classed(cl *rules.Classification) bool {
 		return f.lets("verdict", fits) && f.lets("confidence", fits) && f.lets("waived", fits)
 	}
 	byVerdict := len(f.terms["verdict"])+len(f.terms["confidence"])+len(f.terms["waived"]) > 0
-	return f.lets("os", fits) && (!byVerdict || slices.ContainsFunc(cl.Verdicts, onOne)) && !f.excludes(fits)
+	return f.lets("os", fits) && (!byVerdict || slices.ContainsFunc(classification.Verdicts, onOne)) && !f.excludes(fits)
 }
 
 // system says whether an operating system is the one that is named: "5" is

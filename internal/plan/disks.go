@@ -439,9 +439,9 @@ func DiskText(own *record.InstanceDisks, in lang.Language) string {
 }
 
 // disksLine is the same with what it is about in front.
-func disksLine(it *Item, in lang.Language) string {
-	if it.Disks == nil {
+func disksLine(item *Item, in lang.Language) string {
+	if item.Disks == nil {
 		return ""
 	}
-	return in.Say("Disks:") + " " + DiskText(it.Disks, in)
+	return in.Say("Disks:") + " " + DiskText(item.Disks, in)
 }

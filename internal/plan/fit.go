@@ -30,8 +30,8 @@ type systemKey struct {
 // system that it holds for.
 type reserve map[string]string
 
-func newFits(rs *rules.Ruleset, class rules.Target, offers []*offer, types []rules.TypeFacts) *fits {
-	f := &fits{rules: rs, class: class, types: types, judges: map[string]*rules.Classifier{}, known: map[systemKey]*reserve{}, same: map[string]*reserve{}}
+func newFits(ruleset *rules.Ruleset, class rules.Target, offers []*offer, types []rules.TypeFacts) *fits {
+	f := &fits{rules: ruleset, class: class, types: types, judges: map[string]*rules.Classifier{}, known: map[systemKey]*reserve{}, same: map[string]*reserve{}}
 	seen := map[string]bool{}
 	for _, of := range offers {
 		if !seen[of.Family] {

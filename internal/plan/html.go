@@ -86,13 +86,13 @@ type listed struct {
 // writeListed writes the rows wave by wave, then the texts that they name. All
 // of it spells < > & as escapes.
 func writeListed(out *bufio.Writer, plan *Plan, in lang.Language) error {
-	l := &listed{in: in}
+	rows := &listed{in: in}
 	fmt.Fprint(out, `{"waves":`)
 	filled := slices.DeleteFunc(slices.Clone(plan.Waves), func(wave *Wave) bool { return wave.Instances == 0 })
 	err := report.WriteList(out, "", sound(slices.Values(filled)), func(wave *Wave) error {
 		fmt.Fprintf(out, `{"id":%q,"rows":`, wave.ID)
-		err := report.WriteList(out, "", sound(wave.Items), func(it *Item) error {
-			row, err := json.Marshal(l.row(plan, it))
+		err := report.WriteList(out, "", sound(wave.Items), func(item *Item) error {
+			row, err := json.Marshal(rows.row(plan, item))
 			if err != nil {
 				return err
 			}
@@ -105,7 +105,7 @@ func writeListed(out *bufio.Writer, plan *Plan, in lang.Language) error {
 	if err != nil {
 		return err
 	}
-	texts, err := json.Marshal(l)
+	texts, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
@@ -114,26 +114,26 @@ func writeListed(out *bufio.Writer, plan *Plan, in lang.Language) error {
 }
 
 // row has its places named in plan.js.
-func (l *listed) row(p *Plan, it *Item) []any {
+func (l *listed) row(p *Plan, item *Item) []any {
 	owner := ""
 	if p.ByOwner {
-		owner = sayOwner(l.in, it.Owner)
+		owner = sayOwner(l.in, item.Owner)
 	}
-	why := cmp.Or(it.Question, it.Reason)
-	system := l.in.Say(it.OS)
-	if it.Legacy {
+	why := cmp.Or(item.Question, item.Reason)
+	system := l.in.Say(item.OS)
+	if item.Legacy {
 		system += " " + l.in.Say("(legacy)")
 	}
 	text := func(s string, n int) int { return l.Texts.Number(report.Short(s, n)) }
 	say := func(s string, n int) int { return text(l.in.Say(s), n) }
 	row := []any{
-		report.Short(it.InstanceID, 64), report.Short(it.InstanceName, 60), text(owner, 80), l.Texts.Number(report.ScopeName(report.Short(it.Account, 64), report.Short(it.place(), 64))),
-		text(system, 140), text(it.CurrentType, 60), text(it.Replacement.Type, 60), say(it.Replacement.Why, 200), say(string(it.Path), 60),
-		text(it.Fallback.Type, 60), say(it.Fallback.Why, 200), text(it.Verdict, 20), l.Texts.Number(report.Clean(l.in.Say(why))), l.Texts.Number(report.Clean(l.in.Say(it.Note))),
-		l.Texts.Number(report.Clean(solutionText(it, l.in))), l.list(it.Checklist), text(it.Window, 120), text(it.Rule, 80), say(it.Source, 400), say(it.PathNote, 300),
+		report.Short(item.InstanceID, 64), report.Short(item.InstanceName, 60), text(owner, 80), l.Texts.Number(report.ScopeName(report.Short(item.Account, 64), report.Short(item.place(), 64))),
+		text(system, 140), text(item.CurrentType, 60), text(item.Replacement.Type, 60), say(item.Replacement.Why, 200), say(string(item.Path), 60),
+		text(item.Fallback.Type, 60), say(item.Fallback.Why, 200), text(item.Verdict, 20), l.Texts.Number(report.Clean(l.in.Say(why))), l.Texts.Number(report.Clean(l.in.Say(item.Note))),
+		l.Texts.Number(report.Clean(solutionText(item, l.in))), l.list(item.Checklist), text(item.Window, 120), text(item.Rule, 80), say(item.Source, 400), say(item.PathNote, 300),
 	}
-	if it.Disks != nil || it.Offered != nil {
-		row = append(row, text(disksLine(it, l.in), 4000), text(report.Capital(OfferedText(it.Offered, l.in)), 400))
+	if item.Disks != nil || item.Offered != nil {
+		row = append(row, text(disksLine(item, l.in), 4000), text(report.Capital(OfferedText(item.Offered, l.in)), 400))
 	}
 	return row
 }

@@ -27,12 +27,12 @@ type table struct {
 	items  []Item            // what the entry says of an item; the rest is zero
 }
 
-func (t *table) of(key []byte, it Item) uint32 {
+func (t *table) of(key []byte, item Item) uint32 {
 	n, ok := t.number[string(key)]
 	if !ok {
 		n = uint32(len(t.items))
 		t.number[string(key)] = n
-		t.items = append(t.items, it)
+		t.items = append(t.items, item)
 	}
 	return n
 }
@@ -154,17 +154,17 @@ type waveRows struct {
 func (p *waveRows) all(yield func(*Item) bool) {
 	for _, run := range p.runs {
 		for entry := range run.all(p.pack) {
-			it := p.works.items[entry.work]
+			item := p.works.items[entry.work]
 			place := &p.places.items[entry.place]
-			it.Account, it.Region, it.Zone, it.Status, it.Window = place.Account, place.Region, place.Zone, place.Status, place.Window
-			it.InstanceID, it.InstanceName = string(entry.id), string(entry.name)
+			item.Account, item.Region, item.Zone, item.Status, item.Window = place.Account, place.Region, place.Zone, place.Status, place.Window
+			item.InstanceID, item.InstanceName = string(entry.id), string(entry.name)
 			if p.byOwner {
-				it.Owner = run.owner
+				item.Owner = run.owner
 			}
-			it.join(&p.groups.items[entry.group])
-			it.Disks = p.disks.Of(it.Account, it.Region, it.InstanceID)
-			it.Offered = p.offered.Of(it.Account, it.Region, it.InstanceID)
-			if !yield(&it) {
+			item.join(&p.groups.items[entry.group])
+			item.Disks = p.disks.Of(item.Account, item.Region, item.InstanceID)
+			item.Offered = p.offered.Of(item.Account, item.Region, item.InstanceID)
+			if !yield(&item) {
 				return
 			}
 		}
@@ -245,15 +245,15 @@ func newCollector(byOwner bool) *collector {
 
 // add takes an item. Those of one wave and owner stay in the order in which they
 // come, so they must come in that of the plan.
-func (c *collector) add(wave *Wave, it *Item) error {
-	at := [3]string{it.Account, it.Region, it.InstanceID}
+func (c *collector) add(wave *Wave, item *Item) error {
+	at := [3]string{item.Account, item.Region, item.InstanceID}
 	if slices.Compare(at[:], c.last[:]) < 0 {
-		return fmt.Errorf("%w: %.64q of %.64s/%.64s after %.64q of %.64s/%.64s", ErrOrder, it.InstanceID, it.Account, it.Region, c.last[2], c.last[0], c.last[1])
+		return fmt.Errorf("%w: %.64q of %.64s/%.64s after %.64q of %.64s/%.64s", ErrOrder, item.InstanceID, item.Account, item.Region, c.last[2], c.last[0], c.last[1])
 	}
 	c.last = at
-	key := runKey{wave, it.Owner}
+	key := runKey{wave, item.Owner}
 	if !c.byOwner {
-		key.owner = it.Account
+		key.owner = item.Account
 	}
 	r := c.runs[key]
 	if r == nil {
@@ -261,57 +261,57 @@ func (c *collector) add(wave *Wave, it *Item) error {
 		key.owner = r.owner
 		c.runs[key] = r
 	}
-	r.add(c.pack, c.place(it), c.work(it), c.group(it), it.InstanceID, it.InstanceName)
+	r.add(c.pack, c.place(item), c.work(item), c.group(item), item.InstanceID, item.InstanceName)
 	return nil
 }
 
-func (c *collector) place(it *Item) uint32 {
+func (c *collector) place(item *Item) uint32 {
 	c.key = c.key[:0]
-	c.texts(it.Account, it.Region, it.Zone, it.Status, it.Window)
-	return c.places.of(c.key, Item{Account: it.Account, Region: it.Region, Zone: it.Zone, Status: it.Status, Window: it.Window})
+	c.texts(item.Account, item.Region, item.Zone, item.Status, item.Window)
+	return c.places.of(c.key, Item{Account: item.Account, Region: item.Region, Zone: item.Zone, Status: item.Status, Window: item.Window})
 }
 
 // group numbers the group that started the item and what the item says of it.
-func (c *collector) group(it *Item) uint32 {
+func (c *collector) group(item *Item) uint32 {
 	c.key = c.key[:0]
-	if g := it.StartGroup; g != nil {
-		c.texts(string(g.Kind), g.ID, it.groupNote)
+	if g := item.StartGroup; g != nil {
+		c.texts(string(g.Kind), g.ID, item.groupNote)
 	}
-	return c.groups.of(c.key, Item{StartGroup: it.StartGroup, groupNote: it.groupNote})
+	return c.groups.of(c.key, Item{StartGroup: item.StartGroup, groupNote: item.groupNote})
 }
 
 // join adds what the item says of the group that started it.
-func (it *Item) join(group *Item) {
-	it.StartGroup = group.StartGroup
+func (item *Item) join(group *Item) {
+	item.StartGroup = group.StartGroup
 	switch {
-	case it.Note == "":
-		it.Note = group.groupNote
+	case item.Note == "":
+		item.Note = group.groupNote
 	case group.groupNote != "":
-		it.Note += " " + group.groupNote
+		item.Note += " " + group.groupNote
 	}
 }
 
 // work numbers all that an item says beside its place, id, name, owner and group.
-func (c *collector) work(it *Item) uint32 {
+func (c *collector) work(item *Item) uint32 {
 	c.key = c.key[:0]
 	legacy := "no"
-	if it.Legacy {
+	if item.Legacy {
 		legacy = "yes"
 	}
-	c.texts(it.OS, legacy, it.Verdict, it.Confidence, it.Reason, it.Rule, it.Source, it.CurrentType, string(it.Path), it.PathNote, it.Question, it.Note)
+	c.texts(item.OS, legacy, item.Verdict, item.Confidence, item.Reason, item.Rule, item.Source, item.CurrentType, string(item.Path), item.PathNote, item.Question, item.Note)
 	var waiver []string
-	if w := it.Waiver; w != nil {
+	if w := item.Waiver; w != nil {
 		waiver = []string{w.ID, w.Was.String(), w.Until, w.Reason}
 	}
 	c.list(waiver)
-	for _, choice := range []*Choice{&it.Replacement, &it.Fallback} {
+	for _, choice := range []*Choice{&item.Replacement, &item.Fallback} {
 		c.texts(choice.Type, choice.Why, choice.Availability, choice.FirstChoice)
 		c.list(choice.Zones)
 	}
-	c.list(it.Solutions)
-	c.list(it.Alternatives)
-	c.list(it.Checklist)
-	work := *it
+	c.list(item.Solutions)
+	c.list(item.Alternatives)
+	c.list(item.Checklist)
+	work := *item
 	work.StartGroup, work.groupNote = nil, ""
 	work.Account, work.Region, work.Zone, work.Status, work.Window, work.Owner, work.InstanceID, work.InstanceName = "", "", "", "", "", "", "", ""
 	return c.works.of(c.key, work)

@@ -97,12 +97,12 @@ func (p *Plan) empty(owner string) *Plan {
 // needed are the solutions of a wave that some of its items name, counted anew.
 func needed(wave *Wave, items []same) []*Solution {
 	counts, named := map[string]int{}, map[string]bool{}
-	for _, it := range items {
-		for _, name := range it.Solutions {
-			counts[name] += it.N
+	for _, item := range items {
+		for _, name := range item.Solutions {
+			counts[name] += item.N
 			named[name] = true
 		}
-		for _, name := range it.Alternatives {
+		for _, name := range item.Alternatives {
 			named[name] = true
 		}
 	}

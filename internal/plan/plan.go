@@ -250,7 +250,7 @@ func (b *builder) add(rec *record.Record) error {
 	at := b.sort(rec, verdict)
 	id := at.id
 	wave := b.waves[id]
-	it := &Item{
+	item := &Item{
 		Account: rec.Account, Region: rec.Region, Zone: rec.Zone, InstanceID: rec.InstanceID, InstanceName: rec.InstanceName,
 		Owner: b.owner(rec), Status: rec.Status, OS: osName(rec), Legacy: rec.Legacy,
 		Verdict: verdict.Level.String(), Confidence: verdict.Confidence.String(), Reason: verdict.Reason, Rule: verdict.Rule, Source: verdict.Source, Waiver: verdict.Waiver,
@@ -258,10 +258,10 @@ func (b *builder) add(rec *record.Record) error {
 		Solutions: []string{}, Checklist: []string{},
 	}
 	if id != waves.AlreadyThere {
-		b.move(it, at)
+		b.move(item, at)
 	}
-	b.start(it, rec, id)
-	if err := b.items.add(wave, it); err != nil {
+	b.start(item, rec, id)
+	if err := b.items.add(wave, item); err != nil {
 		return err
 	}
 	b.n++
@@ -289,47 +289,47 @@ func (b *builder) sort(rec *record.Record, verdict *rules.Verdict) *candidate {
 }
 
 // move fills in how the instance moves.
-func (b *builder) move(it *Item, at *candidate) {
+func (b *builder) move(item *Item, at *candidate) {
 	rec, verdict, id, there := at.rec, at.verdict, at.id, at.there
 	if there {
-		it.Note = "It is on a family of this target already: it may not come back from its next restart."
+		item.Note = "It is on a family of this target already: it may not come back from its next restart."
 	}
 	checks := b.diskChecks(at)
 	offered := b.o.Offered.Of(rec.Account, rec.Region, rec.InstanceID)
 	b.o.Offered.count(offered)
-	it.Checklist = b.checklist(rec, offeredChecks(offered, at.takes, checks))
+	item.Checklist = b.checklist(rec, offeredChecks(offered, at.takes, checks))
 	needed, others := remedies(verdict, id)
 	for _, m := range needed {
 		s := b.solution(id, m)
 		s.Instances++
-		it.Solutions = append(it.Solutions, s.Name)
+		item.Solutions = append(item.Solutions, s.Name)
 	}
 	for _, m := range others {
-		it.Alternatives = append(it.Alternatives, b.solution(id, m).Name)
+		item.Alternatives = append(item.Alternatives, b.solution(id, m).Name)
 	}
 	if w := verdict.Waiver; w != nil {
-		it.Note = strings.TrimSpace(waivedText(w) + " " + it.Note)
+		item.Note = strings.TrimSpace(waivedText(w) + " " + item.Note)
 	}
 	if id == waves.Unknown {
-		it.Question = verdict.Reason + " " + b.settle(verdict)
+		item.Question = verdict.Reason + " " + b.settle(verdict)
 	}
 	switch {
 	case there:
-		it.Replacement.Why = "it is on hardware of the target already"
-		it.Path, it.PathNote = PathUnknown, "no move is needed, only what mends it"
+		item.Replacement.Why = "it is on hardware of the target already"
+		item.Path, item.PathNote = PathUnknown, "no move is needed, only what mends it"
 	case id != waves.StayGen5:
-		it.Replacement = b.chooser.replacement(rec)
-		b.o.Stock.count(&it.Replacement)
-		it.Path, it.PathNote = b.path(rec, cmp.Or(b.o.Families.FamilyOf(it.Replacement.Type), b.o.Target.Family), b.o.Target.Class)
-		it.Path, it.PathNote = offeredPath(offered, it.Path, it.PathNote)
+		item.Replacement = b.chooser.replacement(rec)
+		b.o.Stock.count(&item.Replacement)
+		item.Path, item.PathNote = b.path(rec, cmp.Or(b.o.Families.FamilyOf(item.Replacement.Type), b.o.Target.Family), b.o.Target.Class)
+		item.Path, item.PathNote = offeredPath(offered, item.Path, item.PathNote)
 	}
 	if id != waves.Ready {
-		it.Fallback = b.chooser.fallback(rec)
+		item.Fallback = b.chooser.fallback(rec)
 	}
 	if id == waves.StayGen5 && !there {
-		it.Path, it.PathNote = PathUnknown, "no move is needed while the current family is sold"
-		if it.Fallback.Type != "" && it.Fallback.Type != rec.InstanceType {
-			it.Path, it.PathNote = b.path(rec, b.o.Families.FamilyOf(it.Fallback.Type), rules.ClassKVM)
+		item.Path, item.PathNote = PathUnknown, "no move is needed while the current family is sold"
+		if item.Fallback.Type != "" && item.Fallback.Type != rec.InstanceType {
+			item.Path, item.PathNote = b.path(rec, b.o.Families.FamilyOf(item.Fallback.Type), rules.ClassKVM)
 		}
 	}
 }

@@ -128,10 +128,10 @@ func NewProgress(src ProgressSource, target string, from Beginning, now time.Tim
 	if !slices.Contains(last.Targets, target) {
 		return nil, fmt.Errorf("%w: %s; not %s", ErrNotJudged, strings.Join(last.Targets, ", "), report.Short(target, 40))
 	}
-	c := comparison{target: target, points: points, p: &Progress{
+	compared := comparison{target: target, points: points, p: &Progress{
 		Target: target, Notes: []string{}, OwnerTags: last.OwnerTags, Owners: []ProgressPart{}, Points: []ProgressMark{},
 	}}
-	if c.now, err = src.Progress(last.Number); err != nil {
+	if compared.now, err = src.Progress(last.Number); err != nil {
 		return nil, fmt.Errorf("read the progress: %w", err)
 	}
 	since := from.At
@@ -145,20 +145,20 @@ func NewProgress(src ProgressSource, target string, from Beginning, now time.Tim
 		}
 		since = points[at].At
 	}
-	c.choose(since)
-	if c.thenAt >= 0 {
-		if c.then, err = src.Progress(points[c.thenAt].Number); err != nil {
+	compared.choose(since)
+	if compared.thenAt >= 0 {
+		if compared.then, err = src.Progress(points[compared.thenAt].Number); err != nil {
 			return nil, fmt.Errorf("read the progress: %w", err)
 		}
 	}
-	c.marks()
-	c.sentence()
-	c.notes()
+	compared.marks()
+	compared.sentence()
+	compared.notes()
 	if age := now.Sub(last.At); age > staleAfter {
-		c.p.Notes = append(c.p.Notes, fmt.Sprintf("The last of it is %s old.", report.Span(age)))
+		compared.p.Notes = append(compared.p.Notes, fmt.Sprintf("The last of it is %s old.", report.Span(age)))
 	}
-	c.parts()
-	return c.p, nil
+	compared.parts()
+	return compared.p, nil
 }
 
 // comparison makes a Progress.

@@ -59,10 +59,10 @@ func writeWave(out *bufio.Writer, wave *Wave) error {
 	if err := writeOpen(out, &head); err != nil {
 		return err
 	}
-	err := report.WriteList(out, "", sound(wave.Items), func(it *Item) error {
-		data, err := report.EncodeJSON(it)
+	err := report.WriteList(out, "", sound(wave.Items), func(item *Item) error {
+		data, err := report.EncodeJSON(item)
 		if err != nil {
-			return fmt.Errorf("%s: %w", report.Short(it.InstanceID, 64), err)
+			return fmt.Errorf("%s: %w", report.Short(item.InstanceID, 64), err)
 		}
 		_, err = out.Write(data)
 		return err
@@ -141,28 +141,28 @@ func writeTable(screen *report.Screen, plan *Plan) {
 
 func tableItems(screen *report.Screen, wave *Wave) {
 	tab := report.TextTable{Indent: 2, Shrink: []int{1, 2}} // the id names an instance as well as its name does
-	for it := range wave.Items {
+	for item := range wave.Items {
 		if len(tab.Rows) == shownItems {
 			break
 		}
-		move := it.CurrentType
-		if to := cmp.Or(it.Replacement.Type, it.Fallback.Type, it.CurrentType); to != it.CurrentType {
+		move := item.CurrentType
+		if to := cmp.Or(item.Replacement.Type, item.Fallback.Type, item.CurrentType); to != item.CurrentType {
 			move += " -> " + to
 		}
 		below := func(text string) {
 			tab.Below = append(tab.Below, report.Below{Row: len(tab.Rows), Text: text})
 		}
-		if it.Question != "" {
-			below(screen.Say(it.Question))
+		if item.Question != "" {
+			below(screen.Say(item.Question))
 		}
-		if it.Disks != nil && it.Disks.State != record.DisksFit {
-			below(disksLine(it, screen.Language))
+		if item.Disks != nil && item.Disks.State != record.DisksFit {
+			below(disksLine(item, screen.Language))
 		}
-		if it.Offered != nil && it.Offered.State != record.ChangeOffered {
-			below(report.Capital(OfferedText(it.Offered, screen.Language)))
+		if item.Offered != nil && item.Offered.State != record.ChangeOffered {
+			below(report.Capital(OfferedText(item.Offered, screen.Language)))
 		}
 		tab.Rows = append(tab.Rows, []report.Cell{
-			{Text: it.InstanceID}, {Text: it.InstanceName}, {Text: screen.Say(it.OS), Tail: report.VersionTail(it.OS)}, {Text: move},
+			{Text: item.InstanceID}, {Text: item.InstanceName}, {Text: screen.Say(item.OS), Tail: report.VersionTail(item.OS)}, {Text: move},
 		})
 	}
 	screen.Table(&tab)
@@ -206,8 +206,8 @@ var csvHead = []string{
 func writeCSV(w *bufio.Writer, plan *Plan, excel bool) error {
 	return report.WriteCSV(w, excel, csvHead, func(write func([]string) error) error {
 		for _, wave := range plan.Waves {
-			for it := range wave.Items {
-				if err := write(csvRow(plan, wave, it)); err != nil {
+			for item := range wave.Items {
+				if err := write(csvRow(plan, wave, item)); err != nil {
 					return err
 				}
 			}
@@ -216,9 +216,9 @@ func writeCSV(w *bufio.Writer, plan *Plan, excel bool) error {
 	})
 }
 
-func csvRow(plan *Plan, wave *Wave, it *Item) []string {
+func csvRow(plan *Plan, wave *Wave, item *Item) []string {
 	var steps, benefits, drawbacks []string
-	for _, name := range it.Solutions {
+	for _, name := range item.Solutions {
 		if solution := wave.solution(name); solution != nil {
 			steps = append(steps, solution.Steps...)
 			if solution.Benefit != "" {
@@ -229,13 +229,13 @@ func csvRow(plan *Plan, wave *Wave, it *Item) []string {
 			}
 		}
 	}
-	disks, change := cmp.Or(it.Disks, &record.InstanceDisks{}), cmp.Or(it.Offered, &record.OfferedChange{}) // "" where nobody asked
+	disks, change := cmp.Or(item.Disks, &record.InstanceDisks{}), cmp.Or(item.Offered, &record.OfferedChange{}) // "" where nobody asked
 	return []string{
-		string(wave.ID), it.Owner, it.Window, it.Account, it.Region, it.Zone, it.InstanceID, it.InstanceName, it.Status, it.OS, strconv.FormatBool(it.Legacy),
-		it.Verdict, it.Confidence, it.Rule, it.Reason, it.CurrentType, it.Replacement.Type, it.Replacement.Why,
-		it.Replacement.Availability, it.Replacement.FirstChoice, strings.Join(it.Replacement.Zones, " "), string(it.Path), it.PathNote,
-		it.Fallback.Type, it.Fallback.Why, it.Fallback.Availability, strings.Join(it.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(it.Alternatives, "; "), numbered(it.Checklist, " "),
-		disks.State, DiskText(it.Disks, lang.English), change.State, OfferedText(it.Offered, lang.English), it.Question, it.Note, "", plan.Completeness,
+		string(wave.ID), item.Owner, item.Window, item.Account, item.Region, item.Zone, item.InstanceID, item.InstanceName, item.Status, item.OS, strconv.FormatBool(item.Legacy),
+		item.Verdict, item.Confidence, item.Rule, item.Reason, item.CurrentType, item.Replacement.Type, item.Replacement.Why,
+		item.Replacement.Availability, item.Replacement.FirstChoice, strings.Join(item.Replacement.Zones, " "), string(item.Path), item.PathNote,
+		item.Fallback.Type, item.Fallback.Why, item.Fallback.Availability, strings.Join(item.Solutions, "; "), numbered(steps, " "), strings.Join(benefits, "; "), strings.Join(drawbacks, "; "), strings.Join(item.Alternatives, "; "), numbered(item.Checklist, " "),
+		disks.State, DiskText(item.Disks, lang.English), change.State, OfferedText(item.Offered, lang.English), item.Question, item.Note, "", plan.Completeness,
 	}
 }
 
@@ -348,27 +348,27 @@ func mdItems(w *bufio.Writer, wave *Wave, byOwner bool) error {
 	for i, list := range checklists(wave) {
 		numbers[strings.Join(list.Checks, "\n")] = strconv.Itoa(i + 1)
 	}
-	for it := range wave.Items {
-		if it.Owner != owner {
-			owner = it.Owner
+	for item := range wave.Items {
+		if item.Owner != owner {
+			owner = item.Owner
 			title := "Instances"
 			if byOwner {
 				title += " of " + report.MarkdownText(ownerName(owner))
 			}
 			fmt.Fprintf(w, "\n### %s\n\n%s", title, report.MarkdownHead("instance", "name", "account / zone", "system", "type", "replacement", "path", "fallback", "window", "solutions", "checklist:", "why"))
 		}
-		why := cmp.Or(it.Question, it.Reason)
-		if it.Note != "" {
-			why += " " + it.Note
+		why := cmp.Or(item.Question, item.Reason)
+		if item.Note != "" {
+			why += " " + item.Note
 		}
-		if text := disksLine(it, lang.English); text != "" {
+		if text := disksLine(item, lang.English); text != "" {
 			why += " " + text
 		}
-		if text := OfferedText(it.Offered, lang.English); text != "" {
+		if text := OfferedText(item.Offered, lang.English); text != "" {
 			why += " " + report.Capital(text) + "."
 		}
-		row := report.MarkdownRow(it.InstanceID, report.Short(it.InstanceName, 120), it.Account+" / "+it.place(), it.OS, it.CurrentType, choiceText(it.Replacement),
-			string(it.Path), choiceText(it.Fallback), it.Window, solutionText(it, lang.English), numbers[strings.Join(it.Checklist, "\n")], why)
+		row := report.MarkdownRow(item.InstanceID, report.Short(item.InstanceName, 120), item.Account+" / "+item.place(), item.OS, item.CurrentType, choiceText(item.Replacement),
+			string(item.Path), choiceText(item.Fallback), item.Window, solutionText(item, lang.English), numbers[strings.Join(item.Checklist, "\n")], why)
 		if _, err := w.WriteString(row); err != nil {
 			return err
 		}
@@ -384,13 +384,13 @@ func (s *Solution) share() string {
 	return "for " + report.Plural(s.Instances, "instance", "instances")
 }
 
-func solutionText(it *Item, in lang.Language) string {
-	text := strings.Join(report.SayAll(in, it.Solutions), in.Say(", then "))
-	if len(it.Alternatives) > 0 {
+func solutionText(item *Item, in lang.Language) string {
+	text := strings.Join(report.SayAll(in, item.Solutions), in.Say(", then "))
+	if len(item.Alternatives) > 0 {
 		if text != "" {
 			text += in.Say("; ")
 		}
-		text += in.Say("or ") + strings.Join(report.SayAll(in, it.Alternatives), in.Say(", or "))
+		text += in.Say("or ") + strings.Join(report.SayAll(in, item.Alternatives), in.Say(", or "))
 	}
 	return text
 }
@@ -418,23 +418,23 @@ func checklists(wave *Wave) []*checkedList {
 	}
 	var out []*checkedList
 	at := map[string]*checkedList{}
-	for _, it := range wave.alike() {
-		key := strings.Join(it.Checklist, "\n")
+	for _, item := range wave.alike() {
+		key := strings.Join(item.Checklist, "\n")
 		if at[key] == nil {
-			at[key] = &checkedList{Checks: it.Checklist}
+			at[key] = &checkedList{Checks: item.Checklist}
 			out = append(out, at[key])
 		}
-		at[key].N += it.N
+		at[key].N += item.N
 	}
 	return out
 }
 
 // place is the zone, which names its region, or the region.
-func (it *Item) place() string {
-	if it.Zone != "" {
-		return it.Zone
+func (item *Item) place() string {
+	if item.Zone != "" {
+		return item.Zone
 	}
-	return it.Region
+	return item.Region
 }
 
 // route is a path with its note and how many instances take it.
@@ -450,16 +450,16 @@ const shownRoutes = 20
 // routes are the different paths of a wave, the commonest first.
 func routes(wave *Wave) []route {
 	var out []route
-	for _, it := range wave.alike() {
-		if it.Path == "" {
+	for _, item := range wave.alike() {
+		if item.Path == "" {
 			continue
 		}
-		at := slices.IndexFunc(out, func(r route) bool { return r.Path == it.Path && r.Note == it.PathNote })
+		at := slices.IndexFunc(out, func(r route) bool { return r.Path == item.Path && r.Note == item.PathNote })
 		if at < 0 {
-			out = append(out, route{Path: it.Path, Note: it.PathNote})
+			out = append(out, route{Path: item.Path, Note: item.PathNote})
 			at = len(out) - 1
 		}
-		out[at].N += it.N
+		out[at].N += item.N
 	}
 	slices.SortStableFunc(out, func(a, b route) int { return b.N - a.N })
 	if len(out) <= shownRoutes {

@@ -249,8 +249,8 @@ func Exact(os *rules.OS) bool {
 }
 
 func (s *settler) question(i int) Question {
-	q := s.counts[i]
-	q.About = len(s.asked[i])
+	count := s.counts[i]
+	count.About = len(s.asked[i])
 	perScope := map[[2]string]int{}
 	for k := range s.asked[i] {
 		perScope[[2]string{k[0], k[1]}]++
@@ -264,17 +264,17 @@ func (s *settler) question(i int) Question {
 	probe := scan + " --probe --verdict unknown"
 	switch i {
 	case askPlatform:
-		q.Ask, q.Unit, q.Calls, q.Needs, q.Commands = "platform", "images", q.About+len(perScope), []string{platform}, []string{scan}
-		q.Text = "Ask the platform whether it offers these images on the target; every scan does, where it is permitted."
+		count.Ask, count.Unit, count.Calls, count.Needs, count.Commands = "platform", "images", count.About+len(perScope), []string{platform}, []string{scan}
+		count.Text = "Ask the platform whether it offers these images on the target; every scan does, where it is permitted."
 	case askMachines: // whether its agent answers, the command, and its results
-		q.Ask, q.Unit, q.Calls, q.Needs, q.Commands = "machines", "machines", 3*batches, machines, []string{probe + " --dry-run", probe}
-		q.Text = "Ask the machines themselves for their release, kernel and boot drivers."
+		count.Ask, count.Unit, count.Calls, count.Needs, count.Commands = "machines", "machines", 3*batches, machines, []string{probe + " --dry-run", probe}
+		count.Text = "Ask the machines themselves for their release, kernel and boot drivers."
 	default:
-		q.Ask, q.Unit, q.Calls, q.Needs = "both", "machines", 3*batches+len(perScope), append([]string{platform}, machines...)
-		q.Commands = []string{scan, probe}
-		q.Text = "Ask the platform about the image, and then the machines that are still unknown: neither answer is enough alone."
+		count.Ask, count.Unit, count.Calls, count.Needs = "both", "machines", 3*batches+len(perScope), append([]string{platform}, machines...)
+		count.Commands = []string{scan, probe}
+		count.Text = "Ask the platform about the image, and then the machines that are still unknown: neither answer is enough alone."
 	}
-	return q
+	return count
 }
 
 // SettleFormats are those that WriteSettle writes.

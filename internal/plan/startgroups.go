@@ -84,7 +84,7 @@ func groupRemedy(kind record.StartGroupKind) *rules.Remedy {
 
 // start says which group the instance belongs to, and what is to be done with
 // that first.
-func (b *builder) start(it *Item, rec *record.Record, id waves.ID) {
+func (b *builder) start(item *Item, rec *record.Record, id waves.ID) {
 	if b.groups == nil {
 		return
 	}
@@ -101,14 +101,14 @@ func (b *builder) start(it *Item, rec *record.Record, id waves.ID) {
 	if g == nil {
 		return
 	}
-	it.StartGroup = g.item
+	item.StartGroup = g.item
 	if id == waves.AlreadyThere {
 		return
 	}
-	it.groupNote = g.note
+	item.groupNote = g.note
 	if g.remedy != nil {
 		solution := b.solution(id, g.remedy)
 		solution.Instances++
-		it.Solutions = append([]string{solution.Name}, it.Solutions...)
+		item.Solutions = append([]string{solution.Name}, item.Solutions...)
 	}
 }

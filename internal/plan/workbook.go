@@ -168,11 +168,11 @@ func (b *workbook) sheet(wave *Wave, name string, next func() (*Item, bool), n i
 	}
 	steps := map[string]string{}
 	for i := range n {
-		it, ok := next()
+		item, ok := next()
 		if !ok {
 			return fmt.Errorf("%d of %d instances came", i, n)
 		}
-		if err := out.SetRow(fmt.Sprintf("A%d", i+2), b.row(wave, it, steps)); err != nil {
+		if err := out.SetRow(fmt.Sprintf("A%d", i+2), b.row(wave, item, steps)); err != nil {
 			return err
 		}
 	}
@@ -187,26 +187,26 @@ func (b *workbook) sheet(wave *Wave, name string, next func() (*Item, bool), n i
 }
 
 // row is what sheetHead says of an item. steps are texts that are made already.
-func (b *workbook) row(wave *Wave, it *Item, steps map[string]string) []any {
+func (b *workbook) row(wave *Wave, item *Item, steps map[string]string) []any {
 	say := b.in.Say
-	key := strings.Join(it.Solutions, "\n")
+	key := strings.Join(item.Solutions, "\n")
 	what, ok := steps[key]
 	if !ok {
-		what = wave.steps(it, b.in)
+		what = wave.steps(item, b.in)
 		steps[key] = what
 	}
-	if alternatives := strings.Join(report.SayAll(b.in, it.Alternatives), say(", or ")); alternatives != "" {
+	if alternatives := strings.Join(report.SayAll(b.in, item.Alternatives), say(", or ")); alternatives != "" {
 		what = strings.TrimSpace(what + "\n" + say("Or:") + " " + alternatives)
 	}
 	done := "no"
 	if wave.ID == waves.AlreadyThere {
 		done = "yes"
 	}
-	fallback := it.Fallback
+	fallback := item.Fallback
 	fallback.Why = say(fallback.Why)
 	texts := []string{
-		it.InstanceID, it.InstanceName, it.Account, it.place(), it.Status, say(it.OS), it.CurrentType, say(it.Verdict), say(cmp.Or(it.Question, it.Reason)), what, numbered(report.SayAll(b.in, it.Checklist), "\n"), DiskText(it.Disks, b.in), OfferedText(it.Offered, b.in),
-		it.Replacement.Type, say(it.Replacement.Why), say(string(it.Path)), say(it.PathNote), choiceText(fallback), it.Window, say(it.Note), say(done),
+		item.InstanceID, item.InstanceName, item.Account, item.place(), item.Status, say(item.OS), item.CurrentType, say(item.Verdict), say(cmp.Or(item.Question, item.Reason)), what, numbered(report.SayAll(b.in, item.Checklist), "\n"), DiskText(item.Disks, b.in), OfferedText(item.Offered, b.in),
+		item.Replacement.Type, say(item.Replacement.Why), say(string(item.Path)), say(item.PathNote), choiceText(fallback), item.Window, say(item.Note), say(done),
 	}
 	cells := make([]any, len(texts))
 	for i, text := range texts {
@@ -216,9 +216,9 @@ func (b *workbook) row(wave *Wave, it *Item, steps map[string]string) []any {
 }
 
 // steps are the solutions of an item with their steps, one below the other.
-func (w *Wave) steps(it *Item, in lang.Language) string {
+func (w *Wave) steps(item *Item, in lang.Language) string {
 	var lines []string
-	for _, name := range it.Solutions {
+	for _, name := range item.Solutions {
 		lines = append(lines, in.Say(name))
 		if s := w.solution(name); s != nil {
 			lines = append(lines, numbered(report.SayAll(in, s.Steps), "\n"))

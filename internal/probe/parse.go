@@ -75,7 +75,7 @@ func parse(platform, output string) (answer, error) {
 	default:
 		return nil, unread("garbled: it does not begin as the script does")
 	}
-	a := answer{}
+	out := answer{}
 	for i, line := range lines[1:] {
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || len(line) > maxLine {
@@ -86,17 +86,17 @@ func parse(platform, output string) (answer, error) {
 		}
 		if key == "end" {
 			switch {
-			case value != strconv.Itoa(len(a)):
+			case value != strconv.Itoa(len(out)):
 				return nil, unread("its lines are not as many as it says")
 			case i != len(lines)-2:
 				return nil, unread("garbled: it goes on behind its end")
 			}
-			return a, nil
+			return out, nil
 		}
-		if _, twice := a[key]; twice || !known(platform, key) {
+		if _, twice := out[key]; twice || !known(platform, key) {
 			return nil, unread("garbled: line %d is none of the script's, or there twice", i+2)
 		}
-		a[key] = value
+		out[key] = value
 	}
 	return nil, unread("it is cut short")
 }

@@ -22,12 +22,12 @@ type osKey struct {
 // is none.
 type remedyCounts map[osKey]map[string]int
 
-func (c remedyCounts) add(cl *rules.Classification, count int) {
-	verdict := worstOf(cl.Verdicts)
+func (c remedyCounts) add(classification *rules.Classification, count int) {
+	verdict := worstOf(classification.Verdicts)
 	if verdict == nil || len(verdict.Remedies) == 0 {
 		return
 	}
-	key := osKey{cl.OS.Family, cl.OS.Version, cl.Legacy}
+	key := osKey{classification.OS.Family, classification.OS.Version, classification.Legacy}
 	if c[key] == nil {
 		c[key] = map[string]int{}
 	}

@@ -35,13 +35,13 @@ type kindCount struct {
 // changes shows what got worse, what came and what went.
 func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
+	stored, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	view := &changesView{view: s.viewOf(r, languageOf(r).Say("Changes"), "Changes", sv.Summary()), From: values.Get("since")}
-	s.close(sv)
+	view := &changesView{view: s.viewOf(r, languageOf(r).Say("Changes"), "Changes", stored.Summary()), From: values.Get("since")}
+	s.close(stored)
 	status := http.StatusOK
 	chosen, err := scopeOf(values)
 	span, spanErr := spanOf(values)

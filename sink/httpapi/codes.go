@@ -19,8 +19,8 @@ type codesView struct {
 // codeAnswer is what a rule says for a class.
 type codeAnswer struct{ Target, Verdict, Confidence string }
 
-func (s *server) codes(w http.ResponseWriter, r *http.Request, sv View) error {
-	page := &codesView{view: s.viewOf(r, languageOf(r).Say("Rules"), "Rules", sv.Summary()), Def: s.o.Rules()}
+func (s *server) codes(w http.ResponseWriter, r *http.Request, stored View) error {
+	page := &codesView{view: s.viewOf(r, languageOf(r).Say("Rules"), "Rules", stored.Summary()), Def: s.o.Rules()}
 	for i := range page.Def.Rules {
 		if rule := &page.Def.Rules[i]; !rule.Withdrawn {
 			page.Listed = append(page.Listed, rule)

@@ -79,13 +79,13 @@ func FirstPlan(targets []string) PlanRequest {
 func (s *server) planPage(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
 	planRequest := PlanRequest{Target: values.Get("target"), OwnerTag: values.Get("owner_tag"), KeepOS: values.Get("keep_os") == "true"}
-	sv, err := s.o.Store.View(r.Context(), store.Filter{})
+	stored, err := s.o.Store.View(r.Context(), store.Filter{})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	summary, known := sv.Summary(), sv.Known()
-	s.close(sv)
+	summary, known := stored.Summary(), stored.Known()
+	s.close(stored)
 	planRequest.Target = cmp.Or(planRequest.Target, FirstPlan(summary.Targets).Target)
 	view := &planView{view: s.viewOf(r, "", "Plan", summary), Q: values, KeepOS: planRequest.KeepOS}
 	f, err := scopeOf(values)
@@ -181,15 +181,15 @@ func (v *planView) list() error {
 		}
 		pw.More = len(w.Owners) - len(pw.Owners)
 		v.Waves = append(v.Waves, pw)
-		for it := range w.Items {
-			if wave != "" && string(w.ID) != wave || owner != "" && cmp.Or(it.Owner, noOwner) != owner || instance != "" && it.InstanceID != instance {
+		for item := range w.Items {
+			if wave != "" && string(w.ID) != wave || owner != "" && cmp.Or(item.Owner, noOwner) != owner || instance != "" && item.InstanceID != instance {
 				continue
 			}
 			if wave == "" && owner == "" && instance == "" {
 				break
 			}
 			if v.All++; v.All > from && len(v.Items) < planRows {
-				v.Items = append(v.Items, v.item(w, it))
+				v.Items = append(v.Items, v.item(w, item))
 			}
 		}
 		if string(w.ID) == wave {
@@ -215,8 +215,8 @@ func (v *planView) list() error {
 	return nil
 }
 
-func (v *planView) item(wave *plan.Wave, it *plan.Item) planItem {
-	out := planItem{Item: it, Link: instanceAddress(it.Account, it.Region, it.InstanceID)}
+func (v *planView) item(wave *plan.Wave, item *plan.Item) planItem {
+	out := planItem{Item: item, Link: instanceAddress(item.Account, item.Region, item.InstanceID)}
 	find := func(names []string) []*plan.Solution {
 		var found []*plan.Solution
 		for _, name := range names {
@@ -228,6 +228,6 @@ func (v *planView) item(wave *plan.Wave, it *plan.Item) planItem {
 		}
 		return found
 	}
-	out.Solutions, out.Alternatives = find(it.Solutions), find(it.Alternatives)
+	out.Solutions, out.Alternatives = find(item.Solutions), find(item.Alternatives)
 	return out
 }

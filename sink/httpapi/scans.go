@@ -17,12 +17,12 @@ type scansView struct {
 	Scans []*scanRow
 }
 
-func (s *server) scans(w http.ResponseWriter, r *http.Request, sv View) error {
-	scans, err := sv.Scans(shownScans)
+func (s *server) scans(w http.ResponseWriter, r *http.Request, stored View) error {
+	scans, err := stored.Scans(shownScans)
 	if err != nil {
 		return err
 	}
-	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", sv.Summary()), s.scanRows(scans)}
+	v := scansView{s.viewOf(r, languageOf(r).Say("Scans"), "Scans", stored.Summary()), s.scanRows(scans)}
 	v.current(r, refreshLate)
 	s.page(w, r, http.StatusOK, "scans", v)
 	return nil
@@ -46,13 +46,13 @@ func (v *scanView) GoneIn(scope record.ScanScope) string {
 	return address("/changes", nil, "scan", v.Scan.ID, "kind", report.KindGone, "account", scope.Account, "region", scope.Region)
 }
 
-func (s *server) scan(w http.ResponseWriter, r *http.Request, sv View) error {
+func (s *server) scan(w http.ResponseWriter, r *http.Request, stored View) error {
 	id := r.PathValue("id")
-	scan, err := sv.Scan(id)
+	scan, err := stored.Scan(id)
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", report.Short(id, 64), err)
 	}
-	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", sv.Summary()), Scan: s.scanRow(scan), Progress: "0", changes: s.o.Answers != nil}
+	view := &scanView{view: s.viewOf(r, languageOf(r).Say("Scan")+" "+id, "Scans", stored.Summary()), Scan: s.scanRow(scan), Progress: "0", changes: s.o.Answers != nil}
 	if scan.Regions > 0 {
 		view.Progress = strconv.FormatFloat(100*float64(scan.Done)/float64(scan.Regions), 'f', 2, 64)
 	}
@@ -110,11 +110,11 @@ func (s *server) scanForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // waitFor says on an instance's page how far a rescan of it is.
-func (s *server) waitFor(r *http.Request, sv View, instanceView *instanceView, id string) error {
+func (s *server) waitFor(r *http.Request, stored View, instanceView *instanceView, id string) error {
 	if len(id) > maxParam {
 		return badQuery("rescan id is longer than %d bytes", maxParam)
 	}
-	scan, err := sv.Scan(id)
+	scan, err := stored.Scan(id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if instanceView.current(r, refreshSoon) {

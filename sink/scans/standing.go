@@ -142,13 +142,13 @@ func (v *Standing) End(scanID string, epoch int64, scanScope *record.ScanScope, 
 	if v.Status == nil {
 		v.Status = &record.ScopeStatus{Account: v.Account, Region: v.Region}
 	}
-	st := *v.Status // a reader may hold the one before
+	status := *v.Status // a reader may hold the one before
 	if scanScope.Completeness == record.ScopeComplete && epoch >= v.WholeEpoch {
 		if epoch > v.WholeEpoch {
-			v.BeforeEpoch, v.BeforeComplete = v.WholeEpoch, st.LastComplete
+			v.BeforeEpoch, v.BeforeComplete = v.WholeEpoch, status.LastComplete
 		}
 		v.WholeEpoch = epoch
-		st.LastComplete = &at
+		status.LastComplete = &at
 	}
 	if epoch >= v.StatusEpoch {
 		if scanScope.Listed > 0 || scanScope.Stored > 0 || scanScope.Completeness == record.ScopeComplete {
@@ -156,9 +156,9 @@ func (v *Standing) End(scanID string, epoch int64, scanScope *record.ScanScope, 
 		}
 		v.StatusEpoch = epoch
 		numbers := scanScope.Numbers
-		st.Completeness, st.LastScan, st.LastEnd, st.Numbers, st.Failures = scanScope.Completeness, scanID, &at, &numbers, scanScope.Failures
+		status.Completeness, status.LastScan, status.LastEnd, status.Numbers, status.Failures = scanScope.Completeness, scanID, &at, &numbers, scanScope.Failures
 	}
-	v.Status = &st
+	v.Status = &status
 }
 
 // unixNano turns unix nanoseconds into a time.

@@ -388,20 +388,20 @@ func (db *DB) evict() {
 // worker gave it, or that this store's own rule set gives where that is not to
 // be taken.
 func (a *applier) profilesOf(classified *event.InstancesClassified) ([]uint32, error) {
-	ps := a.db.profs
+	profiles := a.db.profs
 	a.software, a.hardware = a.software[:0], a.hardware[:0]
 	for i := range classified.Software {
-		a.software = append(a.software, ps.softwareOf(classified.Software[i]))
+		a.software = append(a.software, profiles.softwareOf(classified.Software[i]))
 	}
 	for i := range classified.Hardware {
-		a.hardware = append(a.hardware, ps.hardwareOf(classified.Hardware[i]))
+		a.hardware = append(a.hardware, profiles.hardwareOf(classified.Hardware[i]))
 	}
 	a.profiles = a.profiles[:0]
 	taken := a.takes(classified)
 	for i := range classified.Profiles {
 		profile := &classified.Profiles[i]
 		software, hardware := a.software[profile.Software], a.hardware[profile.Hardware]
-		a.profiles = append(a.profiles, ps.number(software, hardware, func() uint32 {
+		a.profiles = append(a.profiles, profiles.number(software, hardware, func() uint32 {
 			if taken {
 				return a.taken(classified, profile.Class)
 			}
@@ -410,7 +410,7 @@ func (a *applier) profilesOf(classified *event.InstancesClassified) ([]uint32, e
 			return a.db.classes.number(a.j.classOf(judged, h))
 		}))
 	}
-	return a.profiles, ps.storeParts(a.tx)
+	return a.profiles, profiles.storeParts(a.tx)
 }
 
 // judgeRow classifies one instance and applies the waivers to it.

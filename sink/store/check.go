@@ -39,7 +39,7 @@ func (a *applier) missing(state *scans.Scan, sc *scope) ([]string, error) {
 
 // notSeen calls do with each instance of the scope that is there and was last
 // observed before the scan began, by its ordinal and id.
-func (a *applier) notSeen(sc *scope, state *scans.Scan, do func(ordinal uint32, id []byte) error) error {
+func (a *applier) notSeen(sc *scope, state *scans.Scan, act func(ordinal uint32, id []byte) error) error {
 	ix, err := a.index(sc)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (a *applier) notSeen(sc *scope, state *scans.Scan, do func(ordinal uint32, 
 		if err != nil {
 			return err
 		}
-		if err := do(uint32(i), format.RowID(row)); err != nil {
+		if err := act(uint32(i), format.RowID(row)); err != nil {
 			return err
 		}
 	}

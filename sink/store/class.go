@@ -11,8 +11,8 @@ import (
 )
 
 // classOf reduces the classification of an instance on a machine.
-func (j *judge) classOf(cl *rules.Classification, h rules.Hardware) outcome.Class {
-	return outcome.Of(cl, j.there(h))
+func (j *judge) classOf(classification *rules.Classification, h rules.Hardware) outcome.Class {
+	return outcome.Of(classification, j.there(h))
 }
 
 // there has a bit for each target whose hardware it is.

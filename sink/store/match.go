@@ -76,9 +76,9 @@ func (m *matcher) classed() bool {
 }
 
 // judge says what the filter makes of a classification.
-func (m *matcher) judge(cl *rules.Classification, f *rules.Facts) *fit {
-	class := m.j.classOf(cl, f.Hardware())
-	if !m.f.Scope.Judged(cl, m.machine(f)) {
+func (m *matcher) judge(classification *rules.Classification, f *rules.Facts) *fit {
+	class := m.j.classOf(classification, f.Hardware())
+	if !m.f.Scope.Judged(classification, m.machine(f)) {
 		return &fit{class: class}
 	}
 	return m.known(&class)
@@ -218,16 +218,16 @@ func (m *matcher) class(judged *outcome.Class) bool {
 // classification rebuilds from a class as much of a classification as it holds:
 // levels, family, version and legacy, but no rules and remedies.
 func (m *matcher) classification(class *outcome.Class) *rules.Classification {
-	cl := &rules.Classification{OS: rules.OS{Family: class.Family, Version: class.Version}, Legacy: class.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
+	classification := &rules.Classification{OS: rules.OS{Family: class.Family, Version: class.Version}, Legacy: class.Legacy, Verdicts: make([]rules.Verdict, len(m.j.targets))}
 	for t, name := range m.j.targets {
-		verdict := &cl.Verdicts[t]
+		verdict := &classification.Verdicts[t]
 		verdict.Target, verdict.Level = name, class.Level(t)
 		var waived bool
 		if verdict.Confidence, waived = sureness(class, t); waived {
 			verdict.Waiver = &rules.Waiver{}
 		}
 	}
-	return cl
+	return classification
 }
 
 // describe returns the class as Sort.Class is given it.

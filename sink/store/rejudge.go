@@ -50,8 +50,8 @@ type rejudging struct {
 
 // rejudged returns that progress as reports show it; nil when no change is under way.
 func (db *DB) rejudged() *record.Rejudging {
-	if rj := db.meta.Rejudging; rj != nil {
-		return &record.Rejudging{Instances: rj.Rows, Of: rj.Of}
+	if rejudging := db.meta.Rejudging; rejudging != nil {
+		return &record.Rejudging{Instances: rejudging.Rows, Of: rejudging.Of}
 	}
 	return nil
 }
@@ -124,10 +124,10 @@ func (db *DB) locked(fn func() error) error {
 }
 
 func (t *teller) load() error {
-	rj := t.db.meta.Rejudging
-	if t.old != nil && t.old.today != rj.Today {
+	rejudging := t.db.meta.Rejudging
+	if t.old != nil && t.old.today != rejudging.Today {
 		then := *t.old
-		then.today = rj.Today
+		then.today = rejudging.Today
 		t.old = &then
 	}
 	return t.db.view(func(tx *bbolt.Tx) error {
@@ -174,12 +174,12 @@ func (t *teller) part() (done bool, err error) {
 	applier.judgement = strings.TrimSuffix(db.meta.Digest+"/"+db.meta.Today, "/")
 	err = db.update(func(tx *bbolt.Tx) error {
 		applier.tx = tx
-		rj := *db.meta.Rejudging
-		applier.event = rj.Events
+		rejudging := *db.meta.Rejudging
+		applier.event = rejudging.Events
 		facts := db.profs.now().reader()
 		looked, moved := 0, 0
 		for moved < db.o.TellRows && looked < 100*db.o.TellRows {
-			sc := t.next(&rj)
+			sc := t.next(&rejudging)
 			if sc == nil {
 				done = true
 				break
@@ -188,9 +188,9 @@ func (t *teller) part() (done bool, err error) {
 			if err != nil {
 				return err
 			}
-			for ; int(rj.Row) < len(ix.at) && moved < db.o.TellRows && looked < 100*db.o.TellRows; rj.Row++ {
+			for ; int(rejudging.Row) < len(ix.at) && moved < db.o.TellRows && looked < 100*db.o.TellRows; rejudging.Row++ {
 				looked++
-				did, err := t.row(applier, sc, ix, rj.Row, facts)
+				did, err := t.row(applier, sc, ix, rejudging.Row, facts)
 				if err != nil {
 					return fmt.Errorf("%s: %w", sc.key, err)
 				}
@@ -198,13 +198,13 @@ func (t *teller) part() (done bool, err error) {
 					moved++
 				}
 			}
-			if int(rj.Row) >= len(ix.at) {
-				rj.Scope, rj.Row = sc.no+1, 0
+			if int(rejudging.Row) >= len(ix.at) {
+				rejudging.Scope, rejudging.Row = sc.no+1, 0
 				t.ix, t.waived = nil, nil
 			}
 		}
-		rj.Rows, rj.Events = rj.Rows+looked, applier.event
-		db.meta.Rejudging = &rj
+		rejudging.Rows, rejudging.Events = rejudging.Rows+looked, applier.event
+		db.meta.Rejudging = &rejudging
 		if done {
 			db.meta.Rejudging = nil
 			if err := tx.DeleteBucket(bucketBefore); err != nil {
@@ -294,9 +294,9 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 			return false, err
 		}
 	}
-	is, rj := db.classes.at(db.classAt(ix, ordinal)), db.meta.Rejudging
-	moved := verdictMoved(rj.Targets, db.meta.Targets, &was, is)
-	if !moved && was.SameSystem(is) && sameTargets(rj.Targets, db.meta.Targets) {
+	is, rejudging := db.classes.at(db.classAt(ix, ordinal)), db.meta.Rejudging
+	moved := verdictMoved(rejudging.Targets, db.meta.Targets, &was, is)
+	if !moved && was.SameSystem(is) && sameTargets(rejudging.Targets, db.meta.Targets) {
 		return false, nil
 	}
 	enc, err := ix.row(applier.tx, sc.no, ordinal)
@@ -309,13 +309,13 @@ func (t *teller) row(applier *applier, sc *scope, ix *index, ordinal uint32, fac
 	}
 	if moved {
 		stamp := format.Stamp{Order: at.order, Scan: ix.names[at.scan]}
-		before := judgedThen{t.old, rj.Digest, rj.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &told, &was, stamp)
+		before := judgedThen{t.old, rejudging.Digest, rejudging.Targets, t.verdicts}.record(applier.j, &sc.scopeValue, &row, &told, &was, stamp)
 		after := judgedThen{by: applier.j, digest: db.meta.Digest, targets: db.meta.Targets}.record(applier.j, &sc.scopeValue, &row, &told, is, stamp)
 		applier.changed(before, after, "ruleset")
 	}
 	return true, applier.history(sc, format.RowID(enc), &record.Change{
 		At: utc(db.meta.Now), ScanID: "", Cause: "ruleset", OS: is.OS(),
-		Before: levelsOf(rj.Targets, &was), After: levelsOf(db.meta.Targets, is),
+		Before: levelsOf(rejudging.Targets, &was), After: levelsOf(db.meta.Targets, is),
 	})
 }
 

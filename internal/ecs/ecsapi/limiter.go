@@ -371,7 +371,7 @@ func (b *bucket) change(ctx context.Context, apply func(*rateState) bool) bool {
 	}
 	b.mu.Unlock()
 	changed := false
-	st, err := b.update(ctx, func(s *rateState) bool {
+	state, err := b.update(ctx, func(s *rateState) bool {
 		changed = apply(s)
 		return changed
 	})
@@ -380,9 +380,9 @@ func (b *bucket) change(ctx context.Context, apply func(*rateState) bool) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if changed || st.Epoch != b.epoch { // another process may have lowered the rate first
-		b.local = st
-		b.after(st)
+	if changed || state.Epoch != b.epoch { // another process may have lowered the rate first
+		b.local = state
+		b.after(state)
 	}
 	return changed
 }

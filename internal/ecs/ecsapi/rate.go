@@ -115,15 +115,15 @@ func (s *rateState) tally(t int64, good int) {
 
 // grow raises the rate for the time since it last did, if callers waited for
 // slots and answers were good.
-func (s *rateState) grow(t int64, wanted bool) {
-	dt := min(max(t-s.Grown, 0), int64(doubling))
+func (s *rateState) grow(now int64, wanted bool) {
+	dt := min(max(now-s.Grown, 0), int64(doubling))
 	if !wanted {
 		if dt == int64(doubling) {
-			s.Grown = t
+			s.Grown = now
 		}
 		return
 	}
-	s.Grown = t
+	s.Grown = now
 	sec := float64(dt) / float64(time.Second)
 	if s.Threshold == 0 || s.Rate < s.Threshold {
 		s.Rate *= math.Exp2(sec)
@@ -131,7 +131,7 @@ func (s *rateState) grow(t int64, wanted bool) {
 			s.Rate = min(s.Rate, s.Threshold)
 		}
 	} else if s.Settled > 0 { // slowly at first, faster the longer nothing is refused
-		s.Rate += settledGrowth * s.Rate * sec * (1 + float64(t-s.Settled)/float64(time.Minute))
+		s.Rate += settledGrowth * s.Rate * sec * (1 + float64(now-s.Settled)/float64(time.Minute))
 	} else {
 		s.Rate += max(slowGrowthMin, slowGrowth*s.Rate) * sec
 	}

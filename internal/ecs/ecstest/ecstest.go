@@ -239,11 +239,11 @@ func types(t *testing.T, f Fixture) {
 		t.Fatalf("%d instance types, %v", len(got), err)
 	}
 	seen := map[string]bool{}
-	for _, it := range got {
-		if it.ID == "" || seen[it.ID] {
-			t.Errorf("%+v", it)
+	for _, item := range got {
+		if item.ID == "" || seen[item.ID] {
+			t.Errorf("%+v", item)
 		}
-		seen[it.ID] = true
+		seen[item.ID] = true
 	}
 }
 

@@ -151,7 +151,7 @@ func (o *outcome) by(names []string) string {
 
 // try switches one change on and runs the tests that reach it, those that take
 // no time together and first.
-func (s *suite) try(m *mutant) (result, by string, err error) {
+func (s *suite) try(change *mutant) (result, by string, err error) {
 	var names []string
 	var planned test
 	var whole time.Duration
@@ -159,7 +159,7 @@ func (s *suite) try(m *mutant) (result, by string, err error) {
 		if len(names) == 0 {
 			return nil
 		}
-		did, err := s.run(planned, names, "MUTANT="+strconv.Itoa(m.id))
+		did, err := s.run(planned, names, "MUTANT="+strconv.Itoa(change.id))
 		if result = did.result; result != "" {
 			by = did.by(names)
 		}
@@ -169,7 +169,7 @@ func (s *suite) try(m *mutant) (result, by string, err error) {
 	result = "unreached"
 	for i := range s.tests {
 		t := &s.tests[i]
-		if !t.reaches[m.id] {
+		if !t.reaches[change.id] {
 			continue
 		}
 		if whole += t.cpu; whole > s.most && whole > t.cpu {
