@@ -265,23 +265,8 @@ func (q *Requests) storeBatch(ctx context.Context, batch []*asked) {
 	}
 	for _, group := range groups {
 		for len(group) > 0 {
-			merged := *group[0].req
+			merged, n := merge(group)
 			merged.ScanID = q.newID(event.KindRescan)
-			seen := map[string]bool{}
-			merged.InstanceIDs = nil
-			n := 0
-			for _, a := range group {
-				if len(seen)+len(a.req.InstanceIDs) > maxIDs { // never the first: Rescan takes no more
-					break
-				}
-				for _, id := range a.req.InstanceIDs {
-					if !seen[id] {
-						seen[id] = true
-						merged.InstanceIDs = append(merged.InstanceIDs, id)
-					}
-				}
-				n++
-			}
 			err := q.publishMerged(ctx, &merged, group[:n])
 			for _, a := range group[:n] {
 				a.answer <- answered{merged.ScanID, err}
@@ -289,6 +274,27 @@ func (q *Requests) storeBatch(ctx context.Context, batch []*asked) {
 			group = group[n:]
 		}
 	}
+}
+
+// merge makes one request of the first n of a group: as many as have no more than maxIDs
+// together, and one at least.
+func merge(group []*asked) (merged event.ScanRequested, n int) {
+	merged = *group[0].req
+	merged.InstanceIDs = nil
+	seen := map[string]bool{}
+	for _, a := range group {
+		if len(seen)+len(a.req.InstanceIDs) > maxIDs { // never the first: Rescan takes no more
+			break
+		}
+		for _, id := range a.req.InstanceIDs {
+			if !seen[id] {
+				seen[id] = true
+				merged.InstanceIDs = append(merged.InstanceIDs, id)
+			}
+		}
+		n++
+	}
+	return merged, n
 }
 
 // publishMerged stores what several callers asked for at once; its span is

@@ -212,6 +212,10 @@ func (t *Templates) addImages(ctx context.Context, scope ecs.Scope, items []even
 		return
 	}
 	images, err := t.cloud.Images(ctx, scope, ids)
+	facts := make(map[string]rules.ImageFacts, len(images))
+	for i := range images {
+		facts[images[i].ID] = images[i].Facts
+	}
 	for i := range items {
 		item := &items[i]
 		for j := range item.Template.Versions {
@@ -222,10 +226,8 @@ func (t *Templates) addImages(ctx context.Context, scope ecs.Scope, items []even
 				why := whyUnread(err)
 				item.Cause, item.Mend = why.Cause, why.Mend
 			default:
-				for k := range images {
-					if images[k].ID == version.Image {
-						version.Facts = images[k].Facts
-					}
+				if found, there := facts[version.Image]; there {
+					version.Facts = found
 				}
 			}
 		}

@@ -109,50 +109,59 @@ they differ, and an instance whose change is not offered as it is is not ready.`
 		},
 	}
 	flags.store.addReader(cmd)
-	fl := cmd.Flags()
-	fl.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
-	targetFlag(fl, &flags.target, "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
+	set := cmd.Flags()
+	set.StringSliceVar(&flags.rules, "rules", nil, "YAML files with rules, overrides and waivers of your own")
+	targetFlag(set, &flags.target, "shenlong-6", "where to: "+rules.ClassList()+", an instance family (ecs.g8i) or type")
 	flags.owners.add(cmd, "tags that name an instance's owner, the first that it has counts; the plan is then grouped by owner")
-	fl.BoolVar(&flags.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
-	fl.BoolVar(&flags.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")
-	fl.StringVar(&flags.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
-	fl.StringVar(&flags.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
+	set.BoolVar(&flags.progress, "progress", false, "show the burn-down instead: how many instances still need work, what moved, and who is behind")
+	set.BoolVar(&flags.settle, "settle", false, "list the cheapest questions that would settle what is unknown on the target, with the command that asks each")
+	set.StringVar(&flags.since, "since", "", "with --progress: compare with this scan, with a time (2026-11-23) or with so long before the last scan (24h, 7d); default 7d")
+	set.StringVar(&flags.split, "split-by-owner", "", "write a new folder with an index and, for each owner, a page, a CSV file and an Excel workbook")
 	flags.narrow.add(cmd)
-	fl.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
-	fl.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
-	fl.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where not every disk is taken, and name those to convert (DescribeDisks); needs credentials")
-	fl.StringSliceVar(&flags.offered, "offered", nil, "ask the cloud of each instance of these waves whether it offers the change to the recommended type: "+waveNames()+"; needs credentials")
-	fl.IntVar(&flags.offeredCalls, "offered-calls", 1000, "how many calls --offered may make")
-	fl.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
+	set.BoolVar(&flags.keepOS, "keep-os", false, "prefer a 5th-generation family over another operating system where both are offered")
+	set.BoolVar(&flags.availability, "availability", false, "ask the cloud which types each zone sells now, and recommend what is sold there; needs credentials")
+	set.BoolVar(&flags.disks, "disks", false, "ask the cloud for the disks of the instances that would move to where not every disk is taken, and name those to convert (DescribeDisks); needs credentials")
+	set.StringSliceVar(&flags.offered, "offered", nil, "ask the cloud of each instance of these waves whether it offers the change to the recommended type: "+waveNames()+"; needs credentials")
+	set.IntVar(&flags.offeredCalls, "offered-calls", 1000, "how many calls --offered may make")
+	set.StringVar(&flags.chargeType, "charge-type", "PostPaid", "how the new type will be paid for, for --availability: PostPaid or PrePaid")
 	flags.cloud.addEndpoints(cmd)
-	flags.output.set = fl
+	flags.output.set = set
 	flags.output.addFormat(plan.Formats())
-	fl.StringVar(&flags.output.out, "out", "", "write the plan to this file instead of stdout")
-	flags.output.addExcel(fl)
-	needs(fl, []string{"progress"}, "since")
-	needs(fl, []string{"offered"}, "offered-calls")
-	needs(fl, []string{"availability"}, "charge-type")
-	needs(fl, []string{"availability", "disks", "offered"}, "endpoint", "sts-endpoint", "home-region", "vpc", "fake-ip")
-	idle(fl, "progress", "which is counted when scans end, of the whole fleet, and by the rules and the owner tags of the scans",
+	set.StringVar(&flags.output.out, "out", "", "write the plan to this file instead of stdout")
+	flags.output.addExcel(set)
+	needs(set, []string{"progress"}, "since")
+	needs(set, []string{"offered"}, "offered-calls")
+	needs(set, []string{"availability"}, "charge-type")
+	needs(set, []string{"availability", "disks", "offered"}, "endpoint", "sts-endpoint", "home-region", "vpc", "fake-ip")
+	idle(set, "progress", "which is counted when scans end, of the whole fleet, and by the rules and the owner tags of the scans",
 		append([]string{"rules", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback"}, filter.Words()...)...)
-	idle(fl, "settle", "which lists questions and plans nothing", "since", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback")
-	idle(fl, "split-by-owner", "which writes files of its own", "out", "output", "excel")
+	idle(set, "settle", "which lists questions and plans nothing", "since", "split-by-owner", "keep-os", "availability", "disks", "offered", "owner-tag", "owner-fallback")
+	idle(set, "split-by-owner", "which writes files of its own", "out", "output", "excel")
 	return cmd
 }
 
-func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr io.Writer) error {
+// check returns the format of what is written, and refuses flags that say two things.
+func (f *planFlags) check() (report.Format, error) {
 	format, _, err := f.output.check()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !slices.Contains(plan.Formats(), format) {
-		return usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
+		return "", usage(fmt.Errorf("--output %s: a plan is written as one of %v", format, plan.Formats()))
 	}
 	if f.progress && f.settle {
-		return usage(errors.New("--progress and --settle are two answers: ask for one of them"))
+		return "", usage(errors.New("--progress and --settle are two answers: ask for one of them"))
 	}
 	if f.split == "" && config.Typed(f.output.set, "split-by-owner") {
-		return usage(errors.New("--split-by-owner: name the folder"))
+		return "", usage(errors.New("--split-by-owner: name the folder"))
+	}
+	return format, nil
+}
+
+func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr io.Writer) error {
+	format, err := f.check()
+	if err != nil {
+		return err
 	}
 	if f.progress {
 		return f.burnDown(ctx, format, stdout)
@@ -184,11 +193,11 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		return err
 	}
 	defer db.Close()
-	rs, err := app.Ruleset(f.rules)
+	ruleset, err := app.Ruleset(f.rules)
 	if err != nil {
 		return err
 	}
-	to, err := rs.ParseTarget(f.target)
+	to, err := ruleset.ParseTarget(f.target)
 	if err != nil {
 		return usage(fmt.Errorf("--target: %w%s", err, app.Meant(f.target, rules.Classes())))
 	}
@@ -199,15 +208,7 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 	if len(types) == 0 {
 		fmt.Fprintln(stderr, "shenscan: the store holds no catalogue of instance types, so no replacement types are named; a scan of a real account or simulator leaves one")
 	}
-	var judge store.Classifier
-	to, news := rs.Learn(to, ecs.TypeFacts(types))
-	if news {
-		judged := []rules.Target{to}
-		if kvm := rules.DefaultTargets()[rules.ClassKVM]; to.ID != kvm.ID {
-			judged = append(judged, kvm)
-		}
-		judge = rs.NewClassifier(judged)
-	}
+	to, judge := learnt(ruleset, to, types)
 	view, err := db.View(ctx, judge, store.Filter{Scope: scope})
 	if err != nil {
 		return err
@@ -217,7 +218,7 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		return err
 	}
 	noteJudgement(view, f.rules, []string{f.target}, stderr)
-	options, err := app.PlanOptions(ctx, view, rs, to, f.owners.tags, f.owners.fallback == "account", time.Now())
+	options, err := app.PlanOptions(ctx, view, ruleset, to, f.owners.tags, f.owners.fallback == "account", time.Now())
 	if err != nil {
 		return err
 	}
@@ -242,6 +243,20 @@ func (f *planFlags) run(ctx context.Context, settings *settings, stdout, stderr 
 		return err
 	}
 	return unreadExit(view.Summary())
+}
+
+// learnt is a target with what the catalogue of types says of it, and what judges for it
+// then; nil where the catalogue says nothing new, and what is stored serves.
+func learnt(ruleset *rules.Ruleset, to rules.Target, types []ecs.InstanceType) (rules.Target, store.Classifier) {
+	to, news := ruleset.Learn(to, ecs.TypeFacts(types))
+	if !news {
+		return to, nil
+	}
+	judged := []rules.Target{to}
+	if kvm := rules.DefaultTargets()[rules.ClassKVM]; to.ID != kvm.ID {
+		judged = append(judged, kvm)
+	}
+	return to, ruleset.NewClassifier(judged)
 }
 
 // burnDown shows the progress.

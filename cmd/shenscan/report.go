@@ -12,17 +12,20 @@ import (
 	"github.com/shenscan/shenscan/sink/store"
 )
 
+// reportFlags say what is reported of a store.
+type reportFlags struct {
+	store  storeFlags
+	rules  ruleFlags
+	output outputFlags
+	narrow filterFlags
+	since  string
+	of     string // a scan
+	scans  bool
+	moves  bool
+}
+
 func newReportCmd(settings *settings) *cobra.Command {
-	var (
-		dir    storeFlags
-		rules  ruleFlags
-		output outputFlags
-		narrow filterFlags
-		since  string
-		of     string
-		scans  bool
-		moves  bool
-	)
+	var flags reportFlags
 	cmd := &cobra.Command{
 		Use: "report", Short: "Report what the store holds", Args: noArgs,
 		Long: `report shows what the store holds, without asking the cloud. With --rules or
@@ -45,69 +48,71 @@ commit, and the answer is made from that.`,
   shenscan report --since 24h                  # or a day, or a scan: s-20261123T010203-0abc123
   shenscan report --since 7d --output csv --out changes.csv
   shenscan report --of-scan s-20261123T010203-0abc123   # what that scan counted as new, gone, changed`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			format, failOn, err := output.check()
-			if err != nil {
-				return err
-			}
-			scope, err := narrow.parse(settings, nil)
-			if err != nil {
-				return err
-			}
-			if scans || moves {
-				if err := listAlone(cmd, scans); err != nil {
-					return err
-				}
-			}
-			if since != "" && of != "" {
-				return usage(errors.New("--since tells what changed after a scan, --of-scan what that scan itself found: leave one of them out"))
-			}
-			db, err := app.OpenStore(cmd.Context(), dir.place(), rules.rules, rules.targets)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			if scans {
-				return listScans(cmd.OutOrStdout(), db.DB)
-			}
-			if moves {
-				return writeOutcomes(cmd, format, db.DB, &scope, settings)
-			}
-			answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: since, Of: of, Filter: store.Filter{Scope: scope}})
-			if errors.Is(err, app.ErrSince) {
-				return usage(fmt.Errorf("--%w", err))
-			}
-			if errors.Is(err, app.ErrOfScan) {
-				return usage(err)
-			}
-			if err != nil {
-				return err
-			}
-			defer answer.Close()
-			if err := checkFilter(answer.View, &scope, settings, cmd.ErrOrStderr()); err != nil {
-				return err
-			}
-			noteJudgement(answer.View, rules.rules, rules.targets, cmd.ErrOrStderr())
-			answer.Hints = hints(cmd.Flags(), &dir)
-			if err := output.write(format, answer.Report, cmd.OutOrStdout()); err != nil {
-				return err
-			}
-			if err := unreadExit(&answer.Summary); err != nil {
-				return err
-			}
-			return verdictExit(answer.View, failOn)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd, settings) },
 	}
-	dir.addReader(cmd)
-	rules.add(cmd)
-	output.add(cmd)
-	narrow.add(cmd)
-	cmd.Flags().StringVar(&since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
-	cmd.Flags().StringVar(&of, "of-scan", "", "what this scan found to be new, gone or changed, and nothing that came after it")
-	cmd.Flags().BoolVar(&moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
-	cmd.Flags().BoolVar(&scans, "scans", false, "list the scans instead")
+	flags.store.addReader(cmd)
+	flags.rules.add(cmd)
+	flags.output.add(cmd)
+	flags.narrow.add(cmd)
+	cmd.Flags().StringVar(&flags.since, "since", "", "what changed after this scan ended, after this time (2026-11-23, 2026-11-23T08:00:00Z), or in so long (24h, 7d)")
+	cmd.Flags().StringVar(&flags.of, "of-scan", "", "what this scan found to be new, gone or changed, and nothing that came after it")
+	cmd.Flags().BoolVar(&flags.moves, "outcomes", false, "what became of instances that moved to another class of machines, beside what was said of it before (table or json)")
+	cmd.Flags().BoolVar(&flags.scans, "scans", false, "list the scans instead")
 	idle(cmd.Flags(), "scans", "which is a table of its own and judges nothing", "output", "rules", "target", "outcomes")
 	return cmd
+}
+
+func (f *reportFlags) run(cmd *cobra.Command, settings *settings) error {
+	format, failOn, err := f.output.check()
+	if err != nil {
+		return err
+	}
+	scope, err := f.narrow.parse(settings, nil)
+	if err != nil {
+		return err
+	}
+	if f.scans || f.moves {
+		if err := listAlone(cmd, f.scans); err != nil {
+			return err
+		}
+	}
+	if f.since != "" && f.of != "" {
+		return usage(errors.New("--since tells what changed after a scan, --of-scan what that scan itself found: leave one of them out"))
+	}
+	db, err := app.OpenStore(cmd.Context(), f.store.place(), f.rules.rules, f.rules.targets)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if f.scans {
+		return listScans(cmd.OutOrStdout(), db.DB)
+	}
+	if f.moves {
+		return writeOutcomes(cmd, format, db.DB, &scope, settings)
+	}
+	answer, err := app.StoreReport(cmd.Context(), db.DB, app.Question{Since: f.since, Of: f.of, Filter: store.Filter{Scope: scope}})
+	if errors.Is(err, app.ErrSince) {
+		return usage(fmt.Errorf("--%w", err))
+	}
+	if errors.Is(err, app.ErrOfScan) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if err := checkFilter(answer.View, &scope, settings, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	noteJudgement(answer.View, f.rules.rules, f.rules.targets, cmd.ErrOrStderr())
+	answer.Hints = hints(cmd.Flags(), &f.store)
+	if err := f.output.write(format, answer.Report, cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	if err := unreadExit(&answer.Summary); err != nil {
+		return err
+	}
+	return verdictExit(answer.View, failOn)
 }
 
 func listScans(out io.Writer, db *store.DB) error {

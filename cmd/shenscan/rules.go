@@ -385,39 +385,10 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	if len(explanation.Seen) == 0 {
 		fmt.Fprintln(out, in.Say("nothing names an operating system"))
 	}
-	os := explanation.Classification.OS
-	facts := report.TextTable{}
-	fact := func(name, text string) {
-		facts.Rows = append(facts.Rows, cells(in.Say(name), text))
-	}
-	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
-	fact("evidence", os.Evidence.String())
-	fact("on the legacy list", in.Say(strconv.FormatBool(explanation.Classification.Legacy)))
-	if m := explanation.Machine; m.Family != "" {
-		fact("machine", in.Say(fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch)))
-	}
-	for _, c := range explanation.Classification.Conflicts {
-		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
-	}
-	for i := range explanation.GuestEvidence {
-		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i], in))
-	}
 	fmt.Fprintln(out)
-	screen.show(&facts)
-	evidence := &report.TextTable{In: in, Head: cells("SOURCE", "DECIDES", "SAYS")}
-	for i := range explanation.Evidence {
-		held := &explanation.Evidence[i]
-		name, decides := held.Source, strings.Join(held.Decides, " ")
-		switch {
-		case held.Identity:
-			name += " *"
-		case !held.Held:
-			decides = "-"
-		}
-		evidence.Rows = append(evidence.Rows, cells(name, decides, report.Short(in.Say(held.Says), 200)))
-	}
+	screen.show(factsTable(explanation, in))
 	fmt.Fprintln(out)
-	screen.show(evidence)
+	screen.show(evidenceTable(explanation.Evidence, in))
 	for i := range explanation.Siblings {
 		siblings := &explanation.Siblings[i]
 		fmt.Fprintf(out, "%s\n", in.Say(fmt.Sprintf("on %s %s now: %s", siblings.Class, report.Plural(siblings.Now, "such instance is", "such instances are"), listCommand(siblings, store))))
@@ -442,6 +413,45 @@ func writeExplanation(out io.Writer, explanation *record.Explained, store string
 	fmt.Fprintln(out)
 	screen.say("", in.Say("rule set "+explanation.Digest))
 	return screen.err
+}
+
+// factsTable says what an instance was taken for.
+func factsTable(explanation *record.Explained, in lang.Language) *report.TextTable {
+	facts := &report.TextTable{}
+	fact := func(name, text string) {
+		facts.Rows = append(facts.Rows, cells(in.Say(name), text))
+	}
+	os := explanation.Classification.OS
+	fact("identity", strings.Join(strings.Fields(os.Family+" "+os.Version+" "+prefixed("SP", os.ServicePack)+" "+os.Edition+" "+os.Arch+" "+os.Kernel), " "))
+	fact("evidence", os.Evidence.String())
+	fact("on the legacy list", in.Say(strconv.FormatBool(explanation.Classification.Legacy)))
+	if m := explanation.Machine; m.Family != "" {
+		fact("machine", in.Say(fmt.Sprintf("%s, generation %d (0: not known), %s %s", m.Family, m.Generation, m.Virtualization, m.Arch)))
+	}
+	for _, c := range explanation.Classification.Conflicts {
+		fact("conflict", in.Say(fmt.Sprintf("%s: %s is chosen, %s says %s (%s)", c.Field, c.Chosen, c.Evidence, c.Other, report.Short(c.Text, 60))))
+	}
+	for i := range explanation.GuestEvidence {
+		fact(explanation.GuestEvidence[i].Source, heardText(&explanation.GuestEvidence[i], in))
+	}
+	return facts
+}
+
+// evidenceTable says which sources of evidence decide a verdict.
+func evidenceTable(list []rules.Held, in lang.Language) *report.TextTable {
+	evidence := &report.TextTable{In: in, Head: cells("SOURCE", "DECIDES", "SAYS")}
+	for i := range list {
+		held := &list[i]
+		name, decides := held.Source, strings.Join(held.Decides, " ")
+		switch {
+		case held.Identity:
+			name += " *"
+		case !held.Held:
+			decides = "-"
+		}
+		evidence.Rows = append(evidence.Rows, cells(name, decides, report.Short(in.Say(held.Says), 200)))
+	}
+	return evidence
 }
 
 func prefixed(p, text string) string {

@@ -118,28 +118,11 @@ func (b *Bus) watch(ctx context.Context) {
 // look asks for every stream, makes those that are missing, and notes what it
 // saw. waitedFor are the streams that another process has to make.
 func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
-	type seen struct {
-		info *jetstream.StreamInfo
-		err  error
-	}
 	wanted := declarations(b.o.Limits, b.o.Replicas)
-	all := make([]seen, len(wanted))
+	all := make([]seenStream, len(wanted))
 	var asking sync.WaitGroup
 	for i := range wanted {
-		asking.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, lookTime)
-			defer cancel()
-			stream, err := b.js.Stream(ctx, wanted[i].Name)
-			if errors.Is(err, jetstream.ErrStreamNotFound) {
-				var made bool
-				if stream, made, err = b.make(ctx, wanted[i]); made { // what its scans lack, their sinks find out
-					b.log.ErrorContext(ctx, "stream was gone and was made again; what it held is lost", "stream", wanted[i].Name)
-				}
-			}
-			if all[i].err = err; err == nil {
-				all[i].info = stream.CachedInfo()
-			}
-		})
+		asking.Go(func() { all[i] = b.lookAt(ctx, wanted[i]) })
 	}
 	asking.Wait()
 	if ctx.Err() != nil {
@@ -170,6 +153,34 @@ func (b *Bus) look(ctx context.Context, waitedFor map[string]bool) {
 	hooks := slices.Clone(b.whenMade)
 	b.healthMu.Unlock()
 	b.restore(ctx)
+	b.callHooks(ctx, hooks, &health)
+}
+
+// seenStream is what was seen of a stream.
+type seenStream struct {
+	info *jetstream.StreamInfo
+	err  error
+}
+
+// lookAt asks for a stream, and makes it where it is missing.
+func (b *Bus) lookAt(ctx context.Context, wanted jetstream.StreamConfig) seenStream {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		var made bool
+		if stream, made, err = b.make(ctx, wanted); made { // what its scans lack, their sinks find out
+			b.log.ErrorContext(ctx, "stream was gone and was made again; what it held is lost", "stream", wanted.Name)
+		}
+	}
+	if err != nil {
+		return seenStream{err: err}
+	}
+	return seenStream{info: stream.CachedInfo()}
+}
+
+// callHooks calls what waits for a stream to be made, once for each time it was.
+func (b *Bus) callHooks(ctx context.Context, hooks []*madeHook, health *Health) {
 	for _, hook := range hooks {
 		created := health.Streams[hook.stream].Created
 		if created == 0 || created == hook.done {

@@ -256,22 +256,22 @@ func lastBegan(scans []record.Scan, now time.Time) time.Time {
 // listAddress is the address of a listing.
 func listAddress(pairs ...string) string { return address("/instances", nil, pairs...) }
 
-func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error {
-	scans, err := sv.Scans(5)
+func (s *server) overview(w http.ResponseWriter, r *http.Request, stored View) error {
+	scans, err := stored.Scans(5)
 	if err != nil {
 		return err
 	}
-	points, err := sv.Trend(trendPoints)
+	points, err := stored.Trend(trendPoints)
 	if err != nil {
 		return err
 	}
-	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", sv.Summary()), Scans: s.scanRows(scans), Trend: newTrend(points)}
+	view := overviewView{view: s.viewOf(r, languageOf(r).Say("Overview"), "Overview", stored.Summary()), Scans: s.scanRows(scans), Trend: newTrend(points)}
 	view.Headline = report.Headline(view.Summary)
 	view.Cards = report.Cards(view.Summary, func(c report.Selection) string {
 		return listAddress("target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 	}, func(target string) string { return listAddress("target", target, "waived", "yes") })
 	view.LegacyLink = listAddress("legacy", "true")
-	if view.Burndown, err = newBurndown(sv, view.Summary.Targets, s.o.Now()); err != nil {
+	if view.Burndown, err = newBurndown(stored, view.Summary.Targets, s.o.Now()); err != nil {
 		return err
 	}
 	view.CanScan = s.o.Rescanner != nil && s.operator(r)
@@ -286,7 +286,7 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error
 		}
 	}
 	if asked := r.URL.Query().Get("asked"); asked != "" && len(asked) <= maxParam {
-		if _, err := sv.Scan(asked); errors.Is(err, ErrNotFound) {
+		if _, err := stored.Scan(asked); errors.Is(err, ErrNotFound) {
 			view.Taken = report.Short(asked, 64)
 		}
 	}
@@ -295,18 +295,34 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error
 		soon = refreshSoon
 	}
 	view.current(r, soon)
-	for i := range view.Summary.Scopes {
-		view.Failures = append(view.Failures, view.Summary.Scopes[i].Failures...)
-	}
-	view.Failed = len(view.Failures)
-	view.Failures = view.Failures[:min(len(view.Failures), maxFailures)]
-	first := min(len(view.Failures), firstFailures)
-	view.Failures, view.MoreFailures = view.Failures[:first:first], view.Failures[first:]
+	view.foldFailures()
 	view.Now = s.o.Now()
-	if view.Evidence, err = sv.Evidence(lastBegan(scans, view.Now)); err != nil {
+	if view.Evidence, err = stored.Evidence(lastBegan(scans, view.Now)); err != nil {
 		return err
 	}
-	s.close(sv)
+	s.close(stored)
+	if err := s.tables(r, &view); err != nil {
+		return err
+	}
+	s.page(w, r, http.StatusOK, "overview", view)
+	return nil
+}
+
+// foldFailures takes the failures of all scopes: the first ones to be shown at once, more to
+// be unfolded, and no more than maxFailures.
+func (v *overviewView) foldFailures() {
+	for i := range v.Summary.Scopes {
+		v.Failures = append(v.Failures, v.Summary.Scopes[i].Failures...)
+	}
+	v.Failed = len(v.Failures)
+	v.Failures = v.Failures[:min(len(v.Failures), maxFailures)]
+	first := min(len(v.Failures), firstFailures)
+	v.Failures, v.MoreFailures = v.Failures[:first:first], v.Failures[first:]
+}
+
+// tables fills in the tables of the overview from its summary, with what this process is
+// asked for beside the view, which is closed by then.
+func (s *server) tables(r *http.Request, view *overviewView) (err error) {
 	table := func(title, column string, buckets []*report.Bucket, name func(*report.Bucket) string, words func(*report.Bucket) []string) report.BucketTable {
 		return report.BucketTable{
 			Title: title, Column: column, Targets: view.Summary.Targets, Buckets: buckets, Name: name,
@@ -338,7 +354,6 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request, sv View) error
 		func(b *report.Bucket) []string { return []string{"account", b.Account, "region", b.Region} })
 	scopes.Status = report.ScopeStatus(view.Summary.Scopes)
 	view.Scopes = report.Fold(scopes, 12)
-	s.page(w, r, http.StatusOK, "overview", view)
 	return nil
 }
 
@@ -408,13 +423,13 @@ type instanceView struct {
 
 type fact struct{ Name, Value string }
 
-func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error {
-	rec, history, err := s.find(r, sv)
+func (s *server) instance(w http.ResponseWriter, r *http.Request, stored View) error {
+	rec, history, err := s.find(r, stored)
 	if err != nil {
 		return err
 	}
 	view := instanceView{
-		view: s.viewOf(r, rec.InstanceID, "Instances", sv.Summary()), Rec: rec, History: history,
+		view: s.viewOf(r, rec.InstanceID, "Instances", stored.Summary()), Rec: rec, History: history,
 		Facts: facts(rec, languageOf(r)), Evidence: evidence(rec.OS.Evidence.String()), Answers: worst(report.Answers(rec)),
 		CanRescan: s.o.Rescanner != nil && s.operator(r),
 		JSON:      "/api/v1" + instancePath(rec),
@@ -424,7 +439,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error
 		view.Title = report.Short(rec.InstanceID+" "+rec.InstanceName, 120)
 	}
 	view.Settle = settle(rec, view.Checks)
-	if view.Explained, err = sv.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
+	if view.Explained, err = stored.Explain(rec.Account, rec.Region, rec.InstanceID); err != nil {
 		return err
 	}
 	for i := range view.Explained.Evidence {
@@ -432,7 +447,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error
 			view.Counted = append(view.Counted, fact{count.Class, listAddress("account", rec.Account, "region", rec.Region, "image", rec.ImageID, "up", count.Class)})
 		}
 	}
-	if view.Asked, err = sv.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now()); err != nil {
+	if view.Asked, err = stored.GuestEvidence(rec.Account, rec.Region, rec.InstanceID, s.o.Now()); err != nil {
 		return err
 	}
 	if view.Siblings, err = s.siblings(r.Context(), rec); err != nil {
@@ -446,7 +461,7 @@ func (s *server) instance(w http.ResponseWriter, r *http.Request, sv View) error
 		}
 	}
 	if id := r.URL.Query().Get("rescan"); id != "" {
-		if err := s.waitFor(r, sv, &view, id); err != nil {
+		if err := s.waitFor(r, stored, &view, id); err != nil {
 			return err
 		}
 	}
@@ -509,12 +524,12 @@ func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, e
 	if rec.ImageID == "" || err != nil || strings.Contains(rec.ImageID, ",") {
 		return nil, nil // no image, or a name that no filter can hold
 	}
-	sv, err := s.o.Store.View(ctx, store.Filter{Scope: chosen})
+	stored, err := s.o.Store.View(ctx, store.Filter{Scope: chosen})
 	if err != nil {
 		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
 	}
-	defer s.close(sv)
-	sum := sv.Summary()
+	defer s.close(stored)
+	sum := stored.Summary()
 	if sum.Instances < 2 {
 		return nil, nil
 	}
@@ -523,7 +538,7 @@ func (s *server) siblings(ctx context.Context, rec *record.Record) (*siblings, e
 		return listAddress("image", rec.ImageID, "target", c.Target, "verdict", c.Verdict, "confidence", c.Confidence)
 	}, nil)
 	l := listing{Sort: worstFirst}
-	rows, err := sv.Sorted(ctx, l.order(), nil, shownSiblings+1)
+	rows, err := stored.Sorted(ctx, l.order(), nil, shownSiblings+1)
 	if err != nil {
 		return nil, fmt.Errorf("instances of image %s: %w", report.Short(rec.ImageID, 64), err)
 	}

@@ -253,22 +253,27 @@ func (db *DB) check(ctx context.Context) error {
 				return err
 			}
 		}
-		facts := db.profs.now().reader()
-		for _, sc := range db.byNo {
-			ix := newIndex(db.seed)
-			if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {
-				return fmt.Errorf("%s: %w", sc.key, err)
-			}
-			for i := range ix.at {
-				if _, err := facts.facts(tx, ix.at[i].profile); err != nil {
-					return fmt.Errorf("%s: %w", sc.key, err)
-				}
-			}
-		}
-		return nil
+		return db.checkIndexes(tx)
 	})
 	if err != nil {
 		return fmt.Errorf("check %s: %w", db.o.Path, err)
+	}
+	return nil
+}
+
+// checkIndexes reads the index of every scope and the facts of each of its instances.
+func (db *DB) checkIndexes(tx *bbolt.Tx) error {
+	facts := db.profs.now().reader()
+	for _, sc := range db.byNo {
+		ix := newIndex(db.seed)
+		if err := ix.load(tx, sc.no, sc.Rows, nil); err != nil {
+			return fmt.Errorf("%s: %w", sc.key, err)
+		}
+		for i := range ix.at {
+			if _, err := facts.facts(tx, ix.at[i].profile); err != nil {
+				return fmt.Errorf("%s: %w", sc.key, err)
+			}
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"github.com/shenscan/shenscan/internal/ecs"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/waves"
@@ -23,30 +24,33 @@ type Standings struct {
 
 func (s *snapshot) stand() *Standings {
 	s.standOnce.Do(func() {
-		out := &Standings{Waves: map[WaveKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
+		s.standings = &Standings{Waves: map[WaveKey]int{}, Waived: map[WaivedKey]int{}, Owners: s.owners}
 		for _, sc := range s.scopes {
 			for i := range sc.counts {
-				classCount := &sc.counts[i]
-				for t, target := range s.targets {
-					st, ok := classCount.Standing(t)
-					if !ok || st.Wave >= len(allWaves) {
-						continue
-					}
-					id := allWaves[st.Wave]
-					out.Waves[WaveKey{sc.key.Account, sc.key.Region, target, string(id)}] += classCount.n
-					if id == waves.Waived {
-						out.Waived[WaivedKey{target, st.Was.String()}] += classCount.n
-					}
-				}
+				s.standings.add(sc.key, s.targets, &sc.counts[i])
 			}
 		}
 		// What nobody has is 0 and not absent, where the target is judged.
 		for _, target := range s.targets {
 			for _, level := range rules.Levels()[1:] { // what is compatible needs no waiver
-				out.Waived[WaivedKey{target, level.String()}] += 0
+				s.standings.Waived[WaivedKey{target, level.String()}] += 0
 			}
 		}
-		s.standings = out
 	})
 	return s.standings
+}
+
+// add counts the instances of one class in a scope.
+func (s *Standings) add(key ecs.Scope, targets []string, class *classCount) {
+	for t, target := range targets {
+		standing, ok := class.Standing(t)
+		if !ok || standing.Wave >= len(allWaves) {
+			continue
+		}
+		id := allWaves[standing.Wave]
+		s.Waves[WaveKey{key.Account, key.Region, target, string(id)}] += class.n
+		if id == waves.Waived {
+			s.Waived[WaivedKey{target, standing.Was.String()}] += class.n
+		}
+	}
 }

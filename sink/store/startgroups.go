@@ -125,16 +125,14 @@ func (c *startCount) judge() (*record.StartGroups, error) {
 		for key, group := range c.groups {
 			listed := record.StartGroup{Kind: key.kind, ID: key.id, Account: key.scope.key.Account, Region: key.scope.key.Region, Instances: group.instances}
 			for id, of := range group.images {
-				cl := judged[of.profile]
-				if cl == nil {
+				if judged[of.profile] == nil {
 					installed, err := facts.facts(tx, of.profile)
 					if err != nil {
 						return err
 					}
-					cl = c.v.j.ofImage(&installed)
-					judged[of.profile] = cl
+					judged[of.profile] = c.v.j.ofImage(&installed)
 				}
-				image := judgedImage(id, cl)
+				image := judgedImage(id, judged[of.profile])
 				image.Instances = of.instances
 				if of.created > 0 {
 					image.Newest = event.UnpackMinute(of.created)
@@ -260,10 +258,10 @@ func (j *judge) ofImage(installed *rules.Facts) *rules.Classification {
 	return j.Classify(&facts)
 }
 
-func judgedImage(id string, cl *rules.Classification) record.StartImage {
-	out := record.StartImage{ImageID: id, OS: cl.OS, Legacy: cl.Legacy, Verdicts: make([]record.ImageVerdict, len(cl.Verdicts))}
-	for i := range cl.Verdicts {
-		v := &cl.Verdicts[i]
+func judgedImage(id string, classification *rules.Classification) record.StartImage {
+	out := record.StartImage{ImageID: id, OS: classification.OS, Legacy: classification.Legacy, Verdicts: make([]record.ImageVerdict, len(classification.Verdicts))}
+	for i := range classification.Verdicts {
+		v := &classification.Verdicts[i]
 		out.Verdicts[i] = record.ImageVerdict{Target: v.Target, Verdict: v.Level, Confidence: v.Confidence, Rule: v.Rule, Reason: v.Reason}
 	}
 	return out
