@@ -14,8 +14,8 @@ import (
 
 // CloudEvent types that sinks emit.
 const (
-	TypeVerdictChanged = "dev.shenscan.verdict.changed.v1"
-	TypeScanPrefix     = "dev.shenscan.scan." // + state + ".v1"
+	typeVerdictChanged = "dev.shenscan.verdict.changed.v1"
+	typeScanPrefix     = "dev.shenscan.scan." // + state + ".v1"
 )
 
 // cloudEvent is a CloudEvents 1.0 event in structured JSON.
@@ -45,7 +45,7 @@ func verdictEvent(told *store.Event, id string) ([]byte, error) {
 	change := told.Change
 	around, err := json.Marshal(cloudEvent{
 		SpecVersion: "1.0", ID: id, Source: "shenscan/" + change.Account + "/" + change.Region,
-		Type: TypeVerdictChanged, Subject: change.InstanceID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged,
+		Type: typeVerdictChanged, Subject: change.InstanceID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged,
 	})
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func scanEvent(told *store.Event) (subject string, body []byte, err error) {
 		state = "started"
 	}
 	body, err = json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: eventID(told), Source: "shenscan", Type: TypeScanPrefix + state + ".v1",
+		SpecVersion: "1.0", ID: eventID(told), Source: "shenscan", Type: typeScanPrefix + state + ".v1",
 		Subject: told.Scan.ID, Time: told.Time.UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.Scan, Data: told.Scan.Brief(mostScopes),
 	})
 	return event.SubjectScanEvents + "." + state, body, err

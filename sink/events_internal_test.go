@@ -35,7 +35,7 @@ func TestAVerdictEventIsOneObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, err := json.Marshal(cloudEvent{
-		SpecVersion: "1.0", ID: "id", Source: "shenscan/1/cn-hangzhou", Type: TypeVerdictChanged, Subject: `i-"<1>`,
+		SpecVersion: "1.0", ID: "id", Source: "shenscan/1/cn-hangzhou", Type: typeVerdictChanged, Subject: `i-"<1>`,
 		Time: time.Unix(100, 5).UTC(), DataContentType: "application/json", DataSchema: schema.Base + schema.VerdictChanged, Data: changed,
 	})
 	if err != nil {

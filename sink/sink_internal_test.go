@@ -813,7 +813,7 @@ func TestAnObservedChangeIsNamedAfterItsPlace(t *testing.T) {
 	if err := s.empty(t.Context(), s.bus.NewEmitter()); err != nil {
 		t.Fatal(err)
 	}
-	if body := string(s.raw(bus.StreamEvents)); !strings.Contains(body, at) || !strings.Contains(body, TypeVerdictChanged) {
+	if body := string(s.raw(bus.StreamEvents)); !strings.Contains(body, at) || !strings.Contains(body, typeVerdictChanged) {
 		t.Errorf("the last event is not %s: %s", at, body)
 	}
 }

@@ -211,7 +211,7 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 	if err := options.Evidence.check(); err != nil {
 		return nil, &ConfigError{err}
 	}
-	if err := CheckSchedules(options.Schedules); err != nil {
+	if err := checkSchedules(options.Schedules); err != nil {
 		return nil, err
 	}
 	if err := application.openHTTP(); err != nil {
@@ -222,7 +222,7 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 	}
 	application.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	application.scrape = promhttp.HandlerFor(application.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Registry: application.registry, MaxRequestsInFlight: 8, Timeout: 30 * time.Second})
-	application.metrics = NewMetrics(application.registry, classifier.Ruleset())
+	application.metrics = newMetrics(application.registry, classifier.Ruleset())
 	application.probing = newProbing(application.registry, options.Probe)
 	application.metrics.reloadSuccess.Set(1)
 	application.metrics.reloadTime.Set(float64(options.Now().Unix()))

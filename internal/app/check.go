@@ -25,10 +25,10 @@ func Check(ctx context.Context, options *Options) (*Checked, error) {
 		out.Ruleset, out.Targets, out.Waivers = classifier.Digest(), classifier.Targets(), len(classifier.Ruleset().Definition().Waivers)
 		out.Notes = WaiverNotes(classifier.Ruleset(), options.Now())
 	}
-	if err := CheckSchedules(options.Schedules); err != nil {
+	if err := checkSchedules(options.Schedules); err != nil {
 		errs = append(errs, err)
 	} else {
-		errs = append(errs, TryCrons(ctx, options.Schedules))
+		errs = append(errs, tryCrons(ctx, options.Schedules))
 	}
 	errs = append(errs, options.checkRetention(), options.NATS.Validate())
 	if options.HTTP.Listen != "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/shenscan/shenscan/producer/cloudevents"
 )
 
-// EventsPath is where the cloud's events are taken.
-const EventsPath = "/events"
+// eventsPath is where the cloud's events are taken.
+const eventsPath = "/events"
 
 // EventsOptions say whether the cloud may send events.
 type EventsOptions struct {
@@ -38,7 +38,7 @@ func (a *App) withEvents(next http.Handler) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(EventsPath, events)
+	mux.Handle(eventsPath, events)
 	mux.Handle("/", next)
 	return mux, nil
 }

@@ -53,9 +53,9 @@ type Metrics struct {
 	reloadTime    prometheus.Gauge
 }
 
-// NewMetrics registers the pipeline's metrics with reg, and what the rule set
+// newMetrics registers the pipeline's metrics with reg, and what the rule set
 // says of its own age and of its waivers.
-func NewMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
+func newMetrics(reg prometheus.Registerer, ruleset *rules.Ruleset) *Metrics {
 	made := promauto.With(reg)
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return made.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)

@@ -24,7 +24,7 @@ func TestMetricsShowTheAgeOfTheKnowledgeAndTheEndOfWaivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	NewMetrics(registry, classifier.Ruleset())
+	newMetrics(registry, classifier.Ruleset())
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -150,7 +150,7 @@ func (a *App) takeAnew(ctx context.Context) (*Reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckSchedules(next.Schedules); err != nil {
+	if err := checkSchedules(next.Schedules); err != nil {
 		return nil, err
 	}
 	accounts, err := a.checkNextAccounts(ctx, &now, &next)
@@ -246,9 +246,9 @@ func (a *App) checkNextAccounts(ctx context.Context, now, next *Settings) (*ecsa
 	return set, a.checkAccounts(ctx, producer.NewRoster(set, a.cloud, next.Accounts, a.o.Now), next.Accounts)
 }
 
-// CheckSchedules reports every schedule that no server would take: a name that
+// checkSchedules reports every schedule that no server would take: a name that
 // is missing or is another's too, a cron of another shape.
-func CheckSchedules(list []Schedule) error {
+func checkSchedules(list []Schedule) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, schedule := range list {
@@ -270,9 +270,9 @@ func CheckSchedules(list []Schedule) error {
 	return nil
 }
 
-// TryCrons asks a NATS server of its own, in a folder that is gone afterwards,
+// tryCrons asks a NATS server of its own, in a folder that is gone afterwards,
 // to take the schedules: it alone knows what it fires.
-func TryCrons(ctx context.Context, list []Schedule) (err error) {
+func tryCrons(ctx context.Context, list []Schedule) (err error) {
 	if len(list) == 0 {
 		return nil
 	}

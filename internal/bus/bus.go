@@ -82,7 +82,7 @@ type Options struct {
 
 // DefaultOptions runs the embedded server without a socket.
 func DefaultOptions() Options {
-	return Options{Name: "shenscan", Sync: SyncAlways, Replicas: 1, Limits: DefaultLimits(), Declare: true, Log: slog.New(slog.DiscardHandler)}
+	return Options{Name: "shenscan", Sync: SyncAlways, Replicas: 1, Limits: defaultLimits(), Declare: true, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Validate reports every mistake in o.

@@ -35,7 +35,7 @@ var (
 	ConsumeChecks    = Consumer{Stream: StreamWork, Name: "checks", Filter: "shenscan.work.check.*.*", Concurrency: 8, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeBulkPages = Consumer{Stream: StreamPages, Name: "pages-bulk", Filter: "shenscan.pages.bulk.*.*", Concurrency: 8, AckWait: 15 * time.Second, MaxDeliver: 10}
 	ConsumeFastPages = Consumer{Stream: StreamPages, Name: "pages-fast", Filter: "shenscan.pages.fast.*.*", Concurrency: 4, AckWait: 15 * time.Second, MaxDeliver: 10}
-	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: "shenscan.tick.*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}
+	ConsumeTicks     = Consumer{Stream: StreamSchedules, Name: "ticks", Filter: subjectTick + "*", Concurrency: 1, AckWait: 15 * time.Second, MaxDeliver: 10}
 )
 
 // pullWait is how long one pull waits for a message at the server.

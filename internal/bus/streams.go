@@ -34,8 +34,8 @@ type Limits struct {
 	EventsAge  time.Duration
 }
 
-// DefaultLimits suit a fleet of a million instances scanned daily.
-func DefaultLimits() Limits {
+// defaultLimits suit a fleet of a million instances scanned daily.
+func defaultLimits() Limits {
 	return Limits{MaxStore: 20 << 30, PagesBytes: 128 << 20, Results: 8 << 30, ResultsAge: 8 * 24 * time.Hour, EventsAge: 30 * 24 * time.Hour}
 }
 
@@ -95,7 +95,7 @@ func declarations(limits Limits, replicas int) []jetstream.StreamConfig {
 		},
 		{
 			Name: StreamSchedules, Description: "schedules, which the server itself fires, and their ticks",
-			Subjects:  []string{"shenscan.schedule.*", "shenscan.tick.*"},
+			Subjects:  []string{subjectSchedule + "*", subjectTick + "*"},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 			// One message a subject: a schedule that is published again replaces itself.
 			MaxMsgsPerSubject: 1, AllowMsgSchedules: true, AllowRollup: true, Duplicates: window, Replicas: replicas,

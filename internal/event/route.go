@@ -40,8 +40,6 @@ const (
 	subjectPagesFast  = "shenscan.pages.fast"
 	subjectResults    = "shenscan.results"
 	subjectControl    = subjectResults + ".control"
-	subjectSchedule   = "shenscan.schedule"
-	subjectTick       = "shenscan.tick"
 )
 
 // Route returns the subject that message is published on and its message id. Ids

@@ -9,9 +9,9 @@ import (
 
 // Bounds of a console log.
 const (
-	// MaxConsole is how much of a log is looked at: its end, where the last start
+	// maxConsole is how much of a log is looked at: its end, where the last start
 	// is.
-	MaxConsole     = 64 << 10
+	maxConsole     = 64 << 10
 	maxConsoleLine = 400
 	maxExcerpt     = 160
 )
@@ -88,7 +88,7 @@ var ends = []struct {
 
 // ReadConsole reads the log of the last start.
 func ReadConsole(log []byte) Console {
-	log = log[max(0, len(log)-MaxConsole):]
+	log = log[max(0, len(log)-maxConsole):]
 	var console Console
 	for raw := range strings.SplitSeq(strings.ReplaceAll(string(log), "\r", "\n"), "\n") {
 		line := consoleLine(raw)

@@ -13,7 +13,7 @@ import (
 // Bounds of an answer. The scripts stay far below: the longest that was seen
 // has 70 lines and 2 KB. The platform cuts an output at 24 KB.
 const (
-	MaxOutput  = 16 << 10
+	maxOutput  = 16 << 10
 	maxLines   = 120
 	maxLine    = 360
 	maxKernels = 5
@@ -52,7 +52,7 @@ type answer map[string]string
 // parse holds the form of an output against what the script prints: the header,
 // keys that it knows, each once, and a last line that counts the others.
 func parse(platform, output string) (answer, error) {
-	if len(output) > MaxOutput {
+	if len(output) > maxOutput {
 		return nil, unread("%d bytes, more than the script prints", len(output))
 	}
 	for i := range len(output) {

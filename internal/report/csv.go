@@ -84,7 +84,7 @@ func writeChanges(w *bufio.Writer, since *Since, targets []string, excel bool) e
 			if err != nil {
 				return err
 			}
-			row := []string{change.At.UTC().Format(time.RFC3339), change.Account, change.Region, change.InstanceID, change.InstanceName, Why(&change.Change), change.OSBefore, change.OS, change.TypeBefore, change.Type}
+			row := []string{change.At.UTC().Format(time.RFC3339), change.Account, change.Region, change.InstanceID, change.InstanceName, why(&change.Change), change.OSBefore, change.OS, change.TypeBefore, change.Type}
 			for _, target := range targets {
 				row = append(row, change.Before[target], change.After[target])
 			}

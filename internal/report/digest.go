@@ -181,9 +181,9 @@ var osNames = map[string]string{
 	"unknown": "Unknown OS", "": "Unknown OS",
 }
 
-// OSText names an operating system that is spelled as changes spell it, "centos
+// osText names an operating system that is spelled as changes spell it, "centos
 // 5.8".
-func OSText(s string) string {
+func osText(s string) string {
 	family, version, _ := strings.Cut(s, " ")
 	return Short(OSName(family, version), 80)
 }

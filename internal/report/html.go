@@ -61,7 +61,7 @@ func funcs(in lang.Language) template.FuncMap {
 		"plural": func(n int, one, many string) string { return say(Plural(n, one, many)) },
 		"levels": Levels, "verdictOn": VerdictOn,
 		"completeness": func(w Whole) string { return say(Completeness(w)) },
-		"leftOut":      func(s record.Summary) []string { return SayAll(in, LeftOut(s)) },
+		"leftOut":      func(s record.Summary) []string { return SayAll(in, leftOut(s)) },
 		"scope":        func(account, region string) string { return sayScope(in, account, region) },
 		"osname":       func(family, version string) string { return say(OSName(family, version)) },
 		"failure":      func(f record.Failure) string { return say(FailureHead(&f)) },
@@ -72,18 +72,18 @@ func funcs(in lang.Language) template.FuncMap {
 			}
 			return lines
 		},
-		"change":          func(c record.Change) string { return say(ChangeLine(&c)) },
+		"change":          func(c record.Change) string { return say(changeLine(&c)) },
 		"remedy":          func(m rules.Remedy) string { return say(RemedyLine(&m)) },
-		"ostext":          func(s string) string { return say(OSText(s)) },
+		"ostext":          func(s string) string { return say(osText(s)) },
 		"listed":          func(d *document) int { return d.Streamed - d.Left },
 		"rest":            func(s *Since) int { return s.Listed() - 20 },
 		"beyond":          func(s *Since) int { return s.Listed() - keptChanges },
 		"scanline":        func(s record.Scan) string { return Clean(say(scanLine(&s))) },
 		"cells":           func(t BucketTable, b *Bucket, target string) []Count { return t.Cells(b, target) },
-		"means":           func(verdict string) string { return say(Means(verdict)) },
-		"meansTarget":     func(target string) string { return say(MeansTarget(target)) },
-		"meansConfidence": func(confidence string) string { return say(MeansConfidence(confidence)) },
-		"source":          func(s string) []SourcePart { return SourceParts(say(s)) },
+		"means":           func(verdict string) string { return say(means(verdict)) },
+		"meansTarget":     func(target string) string { return say(meansTarget(target)) },
+		"meansConfidence": func(confidence string) string { return say(meansConfidence(confidence)) },
+		"source":          func(s string) []SourcePart { return sourceParts(say(s)) },
 		"sign": func(verdict string) string {
 			return map[string]string{"incompatible": "✕", "unknown": "?", "needs-action": "!", "compatible": "✓", "running": "…"}[verdict]
 		},
@@ -194,7 +194,7 @@ func Cards(summary *record.Summary, link func(Selection) string, waived func(tar
 			count, sure := summary.Verdicts[target][verdict], summary.Confidence[target][verdict]
 			var asked []Asked
 			if verdict == rules.Unknown.String() {
-				asked = AskedOn(summary, target)
+				asked = askedOn(summary, target)
 			}
 			card.Counts = append(card.Counts, Count{
 				Asked: asked, Verdict: verdict, N: count, Share: Percent(count, summary.Instances), Low: sure["low"], Medium: sure["medium"],
@@ -405,7 +405,7 @@ func newDocument(report *Report, options Options, encoder *encoder) *document {
 	scopes := table("By account and region", "account / region", digest.Scopes, func(b *Bucket) string { return ScopeName(Short(b.Account, 64), Short(b.Region, 64)) })
 	scopes.Status = ScopeStatus(report.Summary.Scopes)
 	return &document{
-		Now: options.Now, Report: report, Summary: &report.Summary, Digest: digest, Headline: Headline(&report.Summary), Cards: Cards(&report.Summary, nil, nil), Next: slices.DeleteFunc(NextSteps(report), func(s Step) bool { return s.all }),
+		Now: options.Now, Report: report, Summary: &report.Summary, Digest: digest, Headline: Headline(&report.Summary), Cards: Cards(&report.Summary, nil, nil), Next: slices.DeleteFunc(nextSteps(report), func(s Step) bool { return s.all }),
 		OS:       Fold(os, 15),
 		Regions:  Fold(table("By region", "region", digest.Regions, func(b *Bucket) string { return Short(b.Region, 64) }), 10),
 		Families: Fold(table("By instance family", "family", encoder.families.sorted(), func(b *Bucket) string { return Short(b.Family, 64) }), 10),

@@ -114,7 +114,7 @@ func writeChangesObject(out *bufio.Writer, since *Since) error {
 	}
 	fmt.Fprintf(out, `%s,"changes":`, escapeJSON(head[:len(head)-1]))
 	err = WriteList(out, "\n", since.Changes, func(change *Change) error {
-		return writeValue(out, changeRow{change, Why(&change.Change)})
+		return writeValue(out, changeRow{change, why(&change.Change)})
 	})
 	fmt.Fprint(out, "}")
 	return err
@@ -135,7 +135,7 @@ func writeJSONL(out *bufio.Writer, report *Report, compact bool) error {
 			if err != nil {
 				return err
 			}
-			if err := WriteJSONLine(out, changeRow{change, Why(&change.Change)}); err != nil {
+			if err := WriteJSONLine(out, changeRow{change, why(&change.Change)}); err != nil {
 				return err
 			}
 		}

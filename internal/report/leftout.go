@@ -11,9 +11,9 @@ func judgingAnew(r *record.Rejudging) string {
 	return fmt.Sprintf("judging anew, %d %%: the verdicts here are those of the present rules; which of them changed, and their events, follow", r.Percent())
 }
 
-// LeftOut names, a line each, what somebody decided not to look at: accounts
+// leftOut names, a line each, what somebody decided not to look at: accounts
 // that the configuration excludes, and what was settled as truly gone.
-func LeftOut(summary record.Summary) []string {
+func leftOut(summary record.Summary) []string {
 	var out []string
 	for _, accountLabel := range summary.Excluded {
 		name := accountLabel.Account

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Means says what a verdict means.
-func Means(verdict string) string {
+// means says what a verdict means.
+func means(verdict string) string {
 	return map[string]string{
 		"compatible":   "boots there as it is",
 		"needs-action": "boots there after the named remedies, or once the named checks pass",
@@ -15,8 +15,8 @@ func Means(verdict string) string {
 	}[verdict]
 }
 
-// MeansTarget says what a target is.
-func MeansTarget(target string) string {
+// meansTarget says what a target is.
+func meansTarget(target string) string {
 	if text := map[string]string{
 		"kvm":        "5th generation and earlier, not SHENLONG",
 		"shenlong-6": "6th generation",
@@ -28,8 +28,8 @@ func MeansTarget(target string) string {
 	return "one instance family or type, with its CPU architecture, boot modes and disks"
 }
 
-// MeansConfidence says what a confidence means.
-func MeansConfidence(confidence string) string {
+// meansConfidence says what a confidence means.
+func meansConfidence(confidence string) string {
 	return map[string]string{
 		"high":   "evidence and source carry the verdict",
 		"medium": "probable; the source or the evidence leaves room",
@@ -43,9 +43,9 @@ type SourcePart struct{ Text, Href string }
 // inSource finds addresses, and those that were written without https.
 var inSource = regexp.MustCompile(`(?:https?://)?(?:[a-z0-9-]+\.)+(?:com|org|cn|io|net)/[^\s()<>"（）；，。]+|https://[^\s()<>"（）；，。]+`)
 
-// SourceParts takes a source apart, so that what stands in it as an address can
+// sourceParts takes a source apart, so that what stands in it as an address can
 // be followed.
-func SourceParts(source string) []SourcePart {
+func sourceParts(source string) []SourcePart {
 	source = Short(source, 1000)
 	var out []SourcePart
 	from := 0

@@ -59,13 +59,13 @@ func writeMarkdown(out *bufio.Writer, report *Report, options Options) error {
 	summary := &report.Summary
 	fmt.Fprintf(out, "# shenscan report\n\n")
 	fmt.Fprintf(out, "- Made: %s\n- Scan: %s\n", Moment(options.Now), MarkdownText(scanLine(&report.Scan)))
-	fmt.Fprintf(out, "- Fleet: %s in %s of %s\n", FleetSize(summary.Instances, digest.Whole),
+	fmt.Fprintf(out, "- Fleet: %s in %s of %s\n", fleetSize(summary.Instances, digest.Whole),
 		Plural(len(digest.Regions), "region", "regions"), Plural(len(digest.Accounts), "account", "accounts"))
 	fmt.Fprintf(out, "- Read: %s\n", Completeness(digest.Whole))
-	for _, line := range LeftOut(*summary) {
+	for _, line := range leftOut(*summary) {
 		fmt.Fprintf(out, "- Left out: %s\n", MarkdownText(line))
 	}
-	fmt.Fprintf(out, "- Legacy operating systems: %s (%s)\n", AtLeast(summary.Legacy, digest.Whole), Percent(summary.Legacy, summary.Instances))
+	fmt.Fprintf(out, "- Legacy operating systems: %s (%s)\n", atLeast(summary.Legacy, digest.Whole), Percent(summary.Legacy, summary.Instances))
 	fmt.Fprintf(out, "- Rules: %s\n", MarkdownText(summary.Ruleset))
 	if summary.Rejudging != nil {
 		fmt.Fprintf(out, "- %s\n", judgingAnew(summary.Rejudging))
@@ -124,7 +124,7 @@ func mdQuestions(w *bufio.Writer, summary *record.Summary) {
 	}
 	var rows [][]string
 	for _, q := range open {
-		row := []string{string(q) + ": " + MeansQuestion(q)}
+		row := []string{string(q) + ": " + meansQuestion(q)}
 		for _, target := range summary.Targets {
 			row = append(row, Number(summary.UnknownByQuestion[target][string(q)]))
 		}
@@ -138,15 +138,15 @@ func mdBuckets(w *bufio.Writer, targets []string, column string, buckets []*Buck
 	for _, bucket := range buckets {
 		row := []string{name(bucket), Number(bucket.Instances)}
 		for _, target := range targets {
-			row = append(row, CountsLine(bucket.Verdicts[target]))
+			row = append(row, countsLine(bucket.Verdicts[target]))
 		}
 		rows = append(rows, row)
 	}
 	MarkdownTable(w, append([]string{column, "instances:"}, targets...), rows)
 }
 
-// CountsLine lists a target's verdicts, worst first: "incompatible 3, compatible 1".
-func CountsLine(byVerdict map[string]int) string {
+// countsLine lists a target's verdicts, worst first: "incompatible 3, compatible 1".
+func countsLine(byVerdict map[string]int) string {
 	var parts []string
 	for _, v := range Levels() {
 		if n := byVerdict[v]; n > 0 {
@@ -169,7 +169,7 @@ func mdSince(w *bufio.Writer, since *Since) error {
 		if err != nil {
 			return err
 		}
-		row := MarkdownRow(Moment(change.At), change.Account+" / "+change.Region, change.InstanceID, Short(change.InstanceName, 120), OSText(change.OS), whyLine(&change.Change), Moves(&change.Change))
+		row := MarkdownRow(Moment(change.At), change.Account+" / "+change.Region, change.InstanceID, Short(change.InstanceName, 120), osText(change.OS), whyLine(&change.Change), moves(&change.Change))
 		if _, err := w.WriteString(row); err != nil {
 			return err
 		}

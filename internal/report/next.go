@@ -47,9 +47,9 @@ func Quoted(text string) string {
 	return text
 }
 
-// NextSteps derives from a report what its reader can do now, most urgent
+// nextSteps derives from a report what its reader can do now, most urgent
 // first: read what was not read, settle what is not known, plan the moves.
-func NextSteps(report *Report) []Step {
+func nextSteps(report *Report) []Step {
 	digest, hints := NewDigest(&report.Summary), &report.Hints
 	var out []Step
 	if hints.Keep != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/shenscan/shenscan/rules"
 )
 
-// MeansQuestion says what is asked by the check that settles an unknown verdict.
-func MeansQuestion(check rules.Question) string {
+// meansQuestion says what is asked by the check that settles an unknown verdict.
+func meansQuestion(check rules.Question) string {
 	switch check {
 	case rules.QuestionVersion:
 		return "ask the machine for its release and kernel"
@@ -30,12 +30,12 @@ type Asked struct {
 	Text  string
 }
 
-// AskedOn are the questions that are open on a target, the cheapest first.
-func AskedOn(summary *record.Summary, target string) []Asked {
+// askedOn are the questions that are open on a target, the cheapest first.
+func askedOn(summary *record.Summary, target string) []Asked {
 	var out []Asked
 	for _, q := range rules.Questions() {
 		if n := summary.UnknownByQuestion[target][string(q)]; n > 0 {
-			out = append(out, Asked{q, n, MeansQuestion(q)})
+			out = append(out, Asked{q, n, meansQuestion(q)})
 		}
 	}
 	return out
@@ -69,7 +69,7 @@ func (t *terminal) questions() {
 	means := make([]string, len(open))
 	for i, q := range open {
 		tab.Head = append(tab.Head, Cell{Text: string(q), Right: true})
-		means[i] = fmt.Sprintf("%s: %s", q, t.Say(MeansQuestion(q)))
+		means[i] = fmt.Sprintf("%s: %s", q, t.Say(meansQuestion(q)))
 	}
 	for _, target := range t.r.Summary.Targets {
 		row := []Cell{{Text: target, Style: Bold}}

@@ -24,7 +24,7 @@ func NewScreen(out *bufio.Writer, options Options) *Screen {
 func (s *Screen) Say(text string) string { return s.Language.Say(text) }
 
 // Paint is a text in a style where colours are shown.
-func (s *Screen) Paint(text string, style Style) string { return Paint(text, style, s.Color) }
+func (s *Screen) Paint(text string, style Style) string { return paint(text, style, s.Color) }
 
 // Lines writes a text on as many lines as it takes, all of them indented.
 func (s *Screen) Lines(indent int, text string, style Style) {

@@ -31,8 +31,8 @@ const (
 	KindChanged  = "changed"
 )
 
-// Kind is how a change is counted.
-func Kind(change *record.Change) string {
+// kindOf is how a change is counted.
+func kindOf(change *record.Change) string {
 	switch change.Cause {
 	case WhyAppeared:
 		return KindNew
@@ -96,8 +96,8 @@ const (
 	WhyReturned = "returned"
 )
 
-// Why is the cause of a change in a word or two.
-func Why(change *record.Change) string {
+// why is the cause of a change in a word or two.
+func why(change *record.Change) string {
 	switch change.Cause {
 	case "ruleset":
 		return WhyRules
@@ -128,10 +128,10 @@ func NewSince(head Since, changes iter.Seq2[*Change, error]) (*Since, error) {
 		if err != nil {
 			return nil, err
 		}
-		kind := Kind(&change.Change)
+		kind := kindOf(&change.Change)
 		*since.count(kind)++
 		if kind == KindChanged {
-			since.Causes[Why(&change.Change)]++
+			since.Causes[why(&change.Change)]++
 		}
 		if !since.lists(&change.Change) {
 			continue
@@ -168,7 +168,7 @@ func (s *Since) keep() {
 func (s *Since) First(n int) []Change { return s.first[:min(n, len(s.first))] }
 
 // lists says whether a change is of the kind that is listed.
-func (s *Since) lists(change *record.Change) bool { return s.Kind == "" || s.Kind == Kind(change) }
+func (s *Since) lists(change *record.Change) bool { return s.Kind == "" || s.Kind == kindOf(change) }
 
 // Listed is how many changes Changes yields.
 func (s *Since) Listed() int {
@@ -287,20 +287,20 @@ func (s *Since) Flag() string {
 	return "--since " + Clean(s.From())
 }
 
-// ChangeLine says in one line why and what a change changed.
-func ChangeLine(c *record.Change) string {
+// changeLine says in one line why and what a change changed.
+func changeLine(c *record.Change) string {
 	line := whyLine(c)
-	if moves := Moves(c); moves != "" {
-		return line + "; " + moves
+	if moved := moves(c); moved != "" {
+		return line + "; " + moved
 	}
 	return line
 }
 
 // whyLine is the cause with what was before.
 func whyLine(change *record.Change) string {
-	line := Why(change)
+	line := why(change)
 	if change.OSBefore != "" {
-		line += ", was " + OSText(change.OSBefore)
+		line += ", was " + osText(change.OSBefore)
 	}
 	if change.TypeBefore != "" {
 		line += ", " + Clean(change.TypeBefore) + " -> " + Clean(change.Type)
@@ -308,9 +308,9 @@ func whyLine(change *record.Change) string {
 	return line
 }
 
-// Moves names the targets whose verdict a change moved: "shenlong-6:
+// moves names the targets whose verdict a change moved: "shenlong-6:
 // incompatible -> compatible".
-func Moves(change *record.Change) string {
+func moves(change *record.Change) string {
 	var order, on []string // a move and its targets
 	at := map[string]int{}
 	for _, target := range sortedKeys(change.Before, change.After) {

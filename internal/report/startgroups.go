@@ -17,8 +17,8 @@ const (
 
 // The heading over groups, and why they matter.
 const (
-	StartTitle = "Groups that start new machines"
-	StartNote  = "an instance that is moved alone is no migration: its group starts the image named here again"
+	startTitle = "Groups that start new machines"
+	startNote  = "an instance that is moved alone is no migration: its group starts the image named here again"
 )
 
 // StartRow is a group in words.
@@ -35,8 +35,8 @@ type StartRow struct {
 	Verdicts []string // on the targets that were asked for; "" is not known
 }
 
-// NewStartRow says what a group starts and where that boots, in the language.
-func NewStartRow(group *record.StartGroup, targets []string, in lang.Language) StartRow {
+// newStartRow says what a group starts and where that boots, in the language.
+func newStartRow(group *record.StartGroup, targets []string, in lang.Language) StartRow {
 	row := StartRow{Group: in.Say(group.Kind.Words()) + " " + Short(group.ID, 80), Account: Short(group.Account, 64), Region: Short(group.Region, 64), Instances: group.Instances}
 	if group.Name != "" {
 		row.Group += " (" + Short(group.Name, 60) + ")"
@@ -72,10 +72,10 @@ func NewStartRow(group *record.StartGroup, targets []string, in lang.Language) S
 // StartGroups writes the table of groups, the worst first; more is the command that
 // lists every one.
 func (s *Screen) StartGroups(groups *record.StartGroups, targets []string, more string) {
-	s.Section(StartTitle, StartNote)
+	s.Section(startTitle, startNote)
 	tab := TextTable{Indent: 2, Shrink: []int{0}, Head: Head(append([]string{"group", "instances:"}, targets...)...)}
 	for i := range groups.Groups[:min(len(groups.Groups), termStarts)] {
-		group := NewStartRow(&groups.Groups[i], targets, s.Language)
+		group := newStartRow(&groups.Groups[i], targets, s.Language)
 		row := []Cell{{Text: group.Group}, Figure(group.Instances)}
 		for _, verdict := range group.Verdicts {
 			row = append(row, Cell{Text: s.Say(verdict), Style: VerdictStyle(verdict)})
@@ -150,11 +150,11 @@ func MarkdownStartGroups(out *bufio.Writer, groups *record.StartGroups, targets 
 	if none(groups) {
 		return
 	}
-	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", StartTitle, MarkdownText(Capital(StartNote)))
+	fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", startTitle, MarkdownText(Capital(startNote)))
 	head := append([]string{"group", "account / region", "instances:", "starts"}, targets...)
 	var rows [][]string
 	for i := range groups.Groups {
-		group := NewStartRow(&groups.Groups[i], targets, lang.English)
+		group := newStartRow(&groups.Groups[i], targets, lang.English)
 		starts := group.Starts
 		if group.Before != "" {
 			starts += "; " + group.Before
@@ -191,7 +191,7 @@ func NewStartTable(groups *record.StartGroups, targets []string, more string, in
 		return out
 	}
 	for i := range groups.Groups[:min(len(groups.Groups), htmlStarts)] {
-		out.Rows = append(out.Rows, NewStartRow(&groups.Groups[i], targets, in))
+		out.Rows = append(out.Rows, newStartRow(&groups.Groups[i], targets, in))
 	}
 	out.More = SayAll(in, moreStarts(groups, len(out.Rows), more))
 	return out

@@ -38,8 +38,8 @@ func VerdictStyle(verdict string) Style {
 	return Plain
 }
 
-// Paint wraps s in the style's escape sequence when color is on.
-func Paint(text string, style Style, color bool) string {
+// paint wraps s in the style's escape sequence when color is on.
+func paint(text string, style Style, color bool) string {
 	if !color || style == Plain || text == "" {
 		return text
 	}
@@ -140,7 +140,7 @@ func (t *TextTable) writeRow(builder *strings.Builder, row []Cell, widths []int,
 	for c, cell := range row {
 		text := cell.fitted(widths[c])
 		pad := strings.Repeat(" ", max(0, widths[c]-Width(text)))
-		painted := Paint(text, cell.Style, color)
+		painted := paint(text, cell.Style, color)
 		if cell.Right {
 			painted = pad + painted
 		} else {
@@ -179,10 +179,10 @@ func (t *TextTable) writeStacked(text *strings.Builder, head, row []Cell, width 
 		default:
 			line, used = line+strings.Repeat(" ", tableGap), used+tableGap
 		}
-		line, used, empty = line+Paint(title, Dim, color)+Paint(parts[0], cell.Style, color), used+size, false
+		line, used, empty = line+paint(title, Dim, color)+paint(parts[0], cell.Style, color), used+size, false
 		for _, part := range parts[1:] {
 			text.WriteString(line + "\n")
-			line, used = hang+strings.Repeat(" ", Width(title))+Paint(part, cell.Style, color), width
+			line, used = hang+strings.Repeat(" ", Width(title))+paint(part, cell.Style, color), width
 		}
 	}
 	text.WriteString(line + "\n")
@@ -205,7 +205,7 @@ func (t *TextTable) writeBelow(builder *strings.Builder, i, width int, color boo
 		if line.Row == i {
 			lead := strings.Repeat(" ", t.Indent+2)
 			for n, text := range Wrap(Short(line.Text, 600), width-t.Indent-4) {
-				builder.WriteString(lead + indent(n) + Paint(text, Dim, color) + "\n")
+				builder.WriteString(lead + indent(n) + paint(text, Dim, color) + "\n")
 			}
 		}
 	}

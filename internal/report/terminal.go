@@ -74,14 +74,14 @@ func (t *terminal) scanned() {
 		if len(t.d.Accounts) == 1 {
 			accounts = "account " + Short(t.d.Accounts[0].Account, 64)
 		}
-		t.field("Fleet", fmt.Sprintf("%s in %s of %s", FleetSize(summary.Instances, t.d.Whole), Plural(len(t.d.Regions), "region", "regions"), accounts), Plain)
+		t.field("Fleet", fmt.Sprintf("%s in %s of %s", fleetSize(summary.Instances, t.d.Whole), Plural(len(t.d.Regions), "region", "regions"), accounts), Plain)
 	}
 	style := Green
 	if !t.d.Whole.All() {
 		style = Amber
 	}
 	t.field("Read", Completeness(t.d.Whole), style)
-	left := LeftOut(*summary)
+	left := leftOut(*summary)
 	for i, line := range left[:min(len(left), termFailures)] {
 		label := ""
 		if i == 0 {
@@ -129,7 +129,7 @@ func (t *terminal) verdicts() {
 		style = Amber
 	}
 	t.lines(fmt.Sprintf("%s of %s run a legacy operating system (%s)",
-		AtLeast(summary.Legacy, t.d.Whole), Plural(summary.Instances, "instance", "instances"), Percent(summary.Legacy, summary.Instances)), style)
+		atLeast(summary.Legacy, t.d.Whole), Plural(summary.Instances, "instance", "instances"), Percent(summary.Legacy, summary.Instances)), style)
 }
 
 // verdictCount is a cell of how many instances have a verdict.
@@ -281,7 +281,7 @@ func (t *terminal) scopes() {
 // next says what to do now, as commands.
 func (t *terminal) next() {
 	t.Section("Next", "")
-	for _, step := range NextSteps(t.r) {
+	for _, step := range nextSteps(t.r) {
 		t.lines(step.Why, Plain)
 		fmt.Fprintf(t, "    %s\n", t.Paint(step.Command, Cyan))
 	}

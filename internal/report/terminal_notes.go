@@ -23,7 +23,7 @@ func (t *terminal) since() {
 	tab := TextTable{Indent: 2, Shrink: []int{2, 1}}
 	for _, c := range earlier.First(termChanges) {
 		tab.Rows = append(tab.Rows, []Cell{{Text: c.InstanceID}, {Text: c.InstanceName}, {Text: c.Region, Style: Dim}, {Text: Moment(c.At), Style: Dim}})
-		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.Say(OSText(c.OS)) + ": " + t.Say(ChangeLine(&c.Change))})
+		tab.Below = append(tab.Below, Below{Row: len(tab.Rows) - 1, Text: t.Say(osText(c.OS)) + ": " + t.Say(changeLine(&c.Change))})
 	}
 	t.Table(&tab)
 	t.More(earlier.Listed()-len(tab.Rows), "more: shenscan report "+earlier.Flag()+" --output csv")

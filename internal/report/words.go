@@ -103,17 +103,17 @@ func Completeness(whole Whole) string {
 		Number(whole.Complete), Plural(whole.Scopes, "region", "regions"), strings.Join(lacks, ", "))
 }
 
-// AtLeast writes a count with its completeness: "at least 12" when something
+// atLeast writes a count with its completeness: "at least 12" when something
 // was not read.
-func AtLeast(n int, w Whole) string {
+func atLeast(n int, w Whole) string {
 	if w.All() {
 		return Number(n)
 	}
 	return "at least " + Number(n)
 }
 
-// FleetSize is the number of instances with its completeness.
-func FleetSize(n int, w Whole) string {
+// fleetSize is the number of instances with its completeness.
+func fleetSize(n int, w Whole) string {
 	if w.All() {
 		return Plural(n, "instance", "instances")
 	}

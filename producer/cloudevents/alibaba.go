@@ -80,10 +80,10 @@ var (
 	resource  = regexp.MustCompile(`^acs[:.]ecs:([a-z0-9-]+):([0-9]+):(.*)$`)
 )
 
-// Interpret says what an event asks for. scanned says whether an account is
+// interpret says what an event asks for. scanned says whether an account is
 // looked at. The error is a *NothingToDoError where no rescan
 // is due; any other says what is wrong with the event.
-func Interpret(event *Event, scanned func(account string) bool) (*Change, error) {
+func interpret(event *Event, scanned func(account string) bool) (*Change, error) {
 	var data map[string]json.RawMessage
 	if event.Data != nil {
 		if err := json.Unmarshal(event.Data, &data); err != nil {

@@ -198,7 +198,7 @@ func (h *Handler) admit(r *http.Request) error {
 	if !known {
 		return &requestError{
 			http.StatusUnauthorized, OutcomeUnauthorized,
-			"the secret is missing or wrong: send it as " + TokenHeader + ", which is EventBridge's token, or as Authorization: Bearer",
+			"the secret is missing or wrong: send it as " + tokenHeader + ", which is EventBridge's token, or as Authorization: Bearer",
 		}
 	}
 	return nil
@@ -282,7 +282,7 @@ func (h *Handler) interpret(ctx context.Context, readEvent readEvent) (*Change, 
 	err := readEvent.err
 	var change *Change
 	if err == nil {
-		change, err = Interpret(&readEvent.Event, func(account string) bool { return h.o.Account(ctx, account) })
+		change, err = interpret(&readEvent.Event, func(account string) bool { return h.o.Account(ctx, account) })
 	}
 	var nothing *NothingToDoError
 	switch {

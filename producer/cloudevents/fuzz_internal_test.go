@@ -52,7 +52,7 @@ func FuzzEvents(f *testing.F) {
 			if e.err != nil {
 				continue
 			}
-			c, err := Interpret(&e.Event, scanned)
+			c, err := interpret(&e.Event, scanned)
 			if err != nil {
 				if len(err.Error()) > 500 {
 					t.Fatalf("%d bytes of error", len(err.Error()))

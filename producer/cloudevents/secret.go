@@ -16,13 +16,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// TokenHeader carries the token of an EventBridge HTTP or HTTPS target, as the
+// tokenHeader carries the token of an EventBridge HTTP or HTTPS target, as the
 // user wrote it into the target's settings.
 //
 // Source: alibabacloud.com/help/en/eventbridge/user-guide/signature-algorithm
 // (Chinese edition: doc-detail/207037), "x-eventbridge-signature-token: the
 // user's own token, optional".
-const TokenHeader = "X-Eventbridge-Signature-Token" //nolint:gosec // the name of a header
+const tokenHeader = "X-Eventbridge-Signature-Token" //nolint:gosec // the name of a header
 
 // Bounds of a secret. 24 characters of base64 are 144 bits; EventBridge says
 // nothing of how long a token may be.
@@ -89,7 +89,7 @@ func ReadSecrets(path string) (Secrets, error) {
 // admit reports whether a request carries one of the secrets. How long that
 // takes does not depend on which, nor on how much of it is right.
 func (s Secrets) admit(head http.Header) bool {
-	offered := head.Get(TokenHeader)
+	offered := head.Get(tokenHeader)
 	if scheme, token, ok := strings.Cut(head.Get("Authorization"), " "); offered == "" && ok && strings.EqualFold(scheme, "Bearer") {
 		offered = strings.TrimSpace(token)
 	}

@@ -31,8 +31,8 @@ func MinorUpgrade(to string) rules.Remedy {
 	}
 }
 
-// StayGen5 is the move to an older family.
-func StayGen5() rules.Remedy {
+// stayGen5 is the move to an older family.
+func stayGen5() rules.Remedy {
 	return rules.Remedy{
 		ID: "stay-gen5", Families: []string{"ecs.g5", "ecs.c5", "ecs.r5"}, Text: "Stay on a 5th-generation family that is not SHENLONG.",
 		Steps: []string{"Change to an instance type of the 5th generation."}, Drawback: "The family will be retired one day.",
@@ -76,11 +76,11 @@ func kinds() []kind {
 		{8, "ubuntu_22_04_x64_20G_alibase_20230208.vhd", rules.Classification{OS: system("ubuntu", "22.04", ""), Verdicts: same(rules.Compatible, "ubuntu.16", "Ubuntu 16.04 and later boot everywhere.")}},
 		{6, "win2019_64_dtc_1809_zh-cn_40G.vhd", rules.Classification{OS: system("windows-server", "2019", "Datacenter"), Verdicts: same(rules.Compatible, "windows.2012r2", "Windows Server 2012 R2 and later boot everywhere.")}},
 		{7, "centos_6_10_x64_20G_alibase_20200319.vhd", rules.Classification{OS: system("centos", "6.10", ""), Verdicts: split(rules.Compatible, rules.Compatible, rules.Unknown, "el.6", "No source says whether CentOS 6 boots on the 7th generation.")}},
-		{6, "centos5u8_64_20G_alibase_20131121.vhd", rules.Classification{OS: system("centos", "5.8", ""), Legacy: true, Verdicts: split(rules.Compatible, rules.Incompatible, rules.Incompatible, "el.5.8", "CentOS 5.8 and earlier do not boot on SHENLONG.", MinorUpgrade("5.11"), ReplaceOS(), StayGen5())}},
+		{6, "centos5u8_64_20G_alibase_20131121.vhd", rules.Classification{OS: system("centos", "5.8", ""), Legacy: true, Verdicts: split(rules.Compatible, rules.Incompatible, rules.Incompatible, "el.5.8", "CentOS 5.8 and earlier do not boot on SHENLONG.", MinorUpgrade("5.11"), ReplaceOS(), stayGen5())}},
 		{3, "debian606_64_20G_aliaegis_20130816.vhd", rules.Classification{OS: system("debian", "6.0.6", ""), Legacy: true, Verdicts: split(rules.NeedsAction, rules.Incompatible, rules.Incompatible, "debian.6.0.9", "Debian earlier than 6.0.9 does not boot on SHENLONG.", MinorUpgrade("6.0.10"), ReplaceOS())}},
-		{2, "ubuntu1004_64_20G_aliaegis_20130816.vhd", rules.Classification{OS: system("ubuntu", "10.04", ""), Legacy: true, Verdicts: split(rules.Compatible, rules.Incompatible, rules.Incompatible, "ubuntu.10", "Ubuntu 10 and earlier do not boot on SHENLONG.", ReplaceOS(), StayGen5())}},
+		{2, "ubuntu1004_64_20G_aliaegis_20130816.vhd", rules.Classification{OS: system("ubuntu", "10.04", ""), Legacy: true, Verdicts: split(rules.Compatible, rules.Incompatible, rules.Incompatible, "ubuntu.10", "Ubuntu 10 and earlier do not boot on SHENLONG.", ReplaceOS(), stayGen5())}},
 		{2, "gentoo13_64_20G_aliaegis_20130816.vhd", rules.Classification{OS: system("gentoo", "13", ""), Legacy: true, Verdicts: split(rules.NeedsAction, rules.Incompatible, rules.Incompatible, "gentoo", "Gentoo images of Alibaba Cloud support only Xen.", ReplaceOS())}},
-		{3, "win2003_32_ent_sp2_cn_40G.vhd", rules.Classification{OS: system("windows-server", "2003", "Enterprise"), Legacy: true, Verdicts: split(rules.NeedsAction, rules.Incompatible, rules.Incompatible, "windows.2003", "Windows Server 2003 and earlier do not boot on SHENLONG.", ReplaceOS(), StayGen5())}},
+		{3, "win2003_32_ent_sp2_cn_40G.vhd", rules.Classification{OS: system("windows-server", "2003", "Enterprise"), Legacy: true, Verdicts: split(rules.NeedsAction, rules.Incompatible, rules.Incompatible, "windows.2003", "Windows Server 2003 and earlier do not boot on SHENLONG.", ReplaceOS(), stayGen5())}},
 		{4, "win2008_32_stand_sp2_cn_40G.vhd", rules.Classification{OS: system("windows-server", "2008", "Standard"), Legacy: true, Verdicts: split(rules.Compatible, rules.NeedsAction, rules.NeedsAction, "windows.2008", "Windows Server 2008 Standard boots on SHENLONG once the Xen entries of its registry are cleared.", rules.Remedy{ID: "clear-xen-registry", Text: "Clear the Xen entries of the registry.", Steps: []string{"Take a snapshot.", "Delete the value hide_devices."}})}},
 		{2, "freebsd1101_64_30G_alibase_20170622.vhd", rules.Classification{OS: system("freebsd", "11.1", ""), Legacy: true, Verdicts: split(rules.Compatible, rules.NeedsAction, rules.NeedsAction, "freebsd.11", "FreeBSD 11 and 12 need a patch.", rules.Remedy{ID: "apply-freebsd-patch", Text: "Install the FreeBSD patch."})}},
 		{2, "m-bp1custom0000000001", rules.Classification{
