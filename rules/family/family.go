@@ -339,13 +339,6 @@ func (r *Routes) Families() []string {
 // Matrix is the page of the type changes.
 func (t *Table) Matrix() Page { return t.matrix }
 
-// Pages are the pages that families come from, by key.
-func (t *Table) Pages() []Page {
-	out := slices.Collect(maps.Values(t.pages))
-	slices.SortFunc(out, func(a, b Page) int { return strings.Compare(a.Key, b.Key) })
-	return out
-}
-
 // base is the family without its variant.
 func (t *Table) base(name string) string {
 	name = strings.ToLower(name)
