@@ -140,11 +140,11 @@ func TestCountsThatContradictEachOther(t *testing.T) {
 		{800, []int{400, ecs.NoCount}, "a part is not counted"},
 	} {
 		by := &cutter{p: &Producer{o: Options{LaneSize: 50}}}
-		parts := make([]span, len(c.parts))
+		parts := make([]period, len(c.parts))
 		for i, n := range c.parts {
 			parts[i].n = n
 		}
-		by.compare(&span{firstECS, firstECS.Add(time.Hour), c.whole}, parts)
+		by.compare(&period{firstECS, firstECS.Add(time.Hour), c.whole}, parts)
 		if c.says == "" && by.contradicted != "" || !strings.Contains(by.contradicted, c.says) {
 			t.Errorf("%d in all and %v in parts: %q", c.whole, c.parts, by.contradicted)
 		}

@@ -100,8 +100,8 @@ func lanes(job *event.ScopeJob, plan string, cuts []time.Time) []*event.LaneJob 
 // firstECS is before any instance was created.
 var firstECS = time.Date(2009, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// span is a part of the creation times and how many instances are in it.
-type span struct {
+// period is a part of the creation times and how many instances are in it.
+type period struct {
 	from, to time.Time // [from, to), whole minutes
 	n        int
 }
@@ -128,9 +128,9 @@ func (p *Producer) cut(ctx context.Context, scope ecs.Scope) (*cutting, error) {
 	}
 	probes := min(maxProbes, 64+32*(count/p.o.LaneSize))
 	c := &cutter{p: p, pace: p.paces.of(scope.Account), scope: scope, probes: probes}
-	spans := []span{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), count}}
+	periods := []period{{firstECS, p.o.Now().UTC().Truncate(time.Minute).Add(time.Hour), count}}
 	for more := true; more; {
-		if spans, more, err = c.divide(ctx, spans); err != nil {
+		if periods, more, err = c.divide(ctx, periods); err != nil {
 			return by, err
 		}
 	}
@@ -140,13 +140,13 @@ func (p *Producer) cut(ctx context.Context, scope ecs.Scope) (*cutting, error) {
 		return by, nil
 	}
 	by.may, by.sizes = listingCalls(count, p.o.LaneSize), []int{0}
-	for i, sp := range spans {
+	for i, part := range periods {
 		last := len(by.sizes) - 1
-		if i > 0 && by.sizes[last]+sp.n > p.o.LaneSize {
-			by.cuts, by.sizes = append(by.cuts, sp.from), append(by.sizes, 0)
+		if i > 0 && by.sizes[last]+part.n > p.o.LaneSize {
+			by.cuts, by.sizes = append(by.cuts, part.from), append(by.sizes, 0)
 			last++
 		}
-		by.sizes[last] += sp.n
+		by.sizes[last] += part.n
 	}
 	p.o.Log.DebugContext(ctx, "scope cut", "account", scope.Account, "region", scope.Region, "instances", count, "lanes", len(by.sizes))
 	return by, nil
@@ -161,7 +161,7 @@ const (
 	maxProbes = 4096
 	// probesAtOnce bounds those in flight.
 	probesAtOnce = 16
-	// ways is how many parts a span is divided into.
+	// ways is how many parts a period is divided into.
 	ways = 8
 )
 
@@ -174,33 +174,33 @@ type cutter struct {
 	contradicted string // why the counts are no use
 }
 
-// divide divides every span that is too large for a lane and longer than a few
+// divide divides every period that is too large for a lane and longer than a few
 // minutes. Parts come back in order; more says that it may be worth another
-// pass. The depth is bounded by the minutes of a span.
-func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more bool, err error) {
+// pass. The depth is bounded by the minutes of a period.
+func (c *cutter) divide(ctx context.Context, periods []period) (out []period, more bool, err error) {
 	var group errgroup.Group
 	group.SetLimit(probesAtOnce)
-	parts := make([][]span, len(spans))
-	for i, sp := range spans {
-		step := (sp.to.Sub(sp.from) / ways).Truncate(time.Minute)
-		if sp.n <= c.p.o.LaneSize || step < time.Minute || c.probes < ways {
-			parts[i] = spans[i : i+1]
+	parts := make([][]period, len(periods))
+	for i, whole := range periods {
+		step := (whole.to.Sub(whole.from) / ways).Truncate(time.Minute)
+		if whole.n <= c.p.o.LaneSize || step < time.Minute || c.probes < ways {
+			parts[i] = periods[i : i+1]
 			continue
 		}
 		c.probes -= ways
 		more = true
-		parts[i] = make([]span, ways)
+		parts[i] = make([]period, ways)
 		for k := range ways {
 			part := &parts[i][k]
-			part.from, part.to = sp.from.Add(time.Duration(k)*step), sp.from.Add(time.Duration(k+1)*step)
+			part.from, part.to = whole.from.Add(time.Duration(k)*step), whole.from.Add(time.Duration(k+1)*step)
 			if k == ways-1 {
-				part.to = sp.to
+				part.to = whole.to
 			}
 			count := func() (err error) {
 				part.n, err = c.p.cloud.CountInstances(ctx, c.scope, ecs.Query{CreatedFrom: part.from, CreatedTo: part.to})
 				return err
 			}
-			if !c.pace.another() { // no turn to spare: in the one that this scope has, calls follow each other
+			if !c.pace.another() { // none is to spare: what this scope has carries one call after another
 				if err := count(); err != nil {
 					_ = group.Wait() // one cause is enough
 					return nil, false, err
@@ -216,17 +216,17 @@ func (c *cutter) divide(ctx context.Context, spans []span) (out []span, more boo
 	if err := group.Wait(); err != nil {
 		return nil, false, err
 	}
-	for i := range spans {
-		c.compare(&spans[i], parts[i])
+	for i := range periods {
+		c.compare(&periods[i], parts[i])
 		out = append(out, parts[i]...)
 	}
 	return out, more && c.contradicted == "", nil
 }
 
-// compare holds the parts of a span against it. Both bounds of the filter may
+// compare holds the parts of a period against it. Both bounds of the filter may
 // be inclusive or exclusive, so that a minute at a cut counts twice or not at
 // all, and instances come and go: only what cannot be right is a contradiction.
-func (c *cutter) compare(whole *span, parts []span) {
+func (c *cutter) compare(whole *period, parts []period) {
 	sum := 0
 	for i := range parts {
 		n := parts[i].n

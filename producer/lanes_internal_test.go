@@ -170,7 +170,7 @@ func TestTimesAreDividedDownToAMinute(t *testing.T) {
 		if err := by.pace.begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		out, more, err := by.divide(t.Context(), []span{{at, at.Add(c.length), 96}})
+		out, more, err := by.divide(t.Context(), []period{{at, at.Add(c.length), 96}})
 		if err != nil || len(out) != c.parts || more != (c.parts > 1) || !out[0].from.Equal(at) || !out[len(out)-1].to.Equal(at.Add(c.length)) {
 			t.Errorf("%s: %d parts, more %t, %v", name, len(out), more, err)
 		}

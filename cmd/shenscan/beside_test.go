@@ -62,8 +62,8 @@ func TestBesideARunningService(t *testing.T) {
 	p := start(t, env(), shenscan, "serve", "--endpoint", sim.URL, "--store", store, "--listen", fmt.Sprintf("127.0.0.1:%d", port))
 	page := fmt.Sprintf("http://127.0.0.1:%d", port)
 	eventually(t, "serve is ready", func() bool { return status(page+"/readyz") == http.StatusOK })
-	door := filepath.Join(store, "server.json")
-	if info, err := os.Stat(door); err != nil || info.Mode().Perm() != 0o600 {
+	file := filepath.Join(store, "server.json")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file beside the store: %v, %v", info, err)
 	}
 	if diff := cmp.Diff(rest, ask("--store", store)); diff != "" {
@@ -135,7 +135,7 @@ func TestBesideARunningService(t *testing.T) {
 
 	// The door opens only to those who know its key, and only for reading.
 	var d struct{ URL, Key string }
-	body, err := os.ReadFile(door)
+	body, err := os.ReadFile(file)
 	if err != nil || json.Unmarshal(body, &d) != nil || !regexp.MustCompile(`^http://127\.0\.0\.1:\d+$`).MatchString(d.URL) || len(d.Key) < 20 {
 		t.Fatalf("%s, %v", body, err)
 	}
@@ -157,7 +157,7 @@ func TestBesideARunningService(t *testing.T) {
 	}
 	p.stop()
 	left, err := filepath.Glob(filepath.Join(store, ".s*"))
-	if _, gone := os.Stat(door); err != nil || len(left) > 0 || !os.IsNotExist(gone) {
+	if _, gone := os.Stat(file); err != nil || len(left) > 0 || !os.IsNotExist(gone) {
 		t.Errorf("left behind: %v, %v, %v", left, gone, err)
 	}
 	if diff := cmp.Diff(rest, ask("--store", store)); diff != "" {

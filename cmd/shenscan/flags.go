@@ -99,7 +99,7 @@ func (f *natsFlags) options(s *settings, name string, def bus.Sync) bus.Options 
 	opts := f.o
 	opts.Name, opts.Log = name, s.log
 	if f.embedded {
-		opts.Guard = bus.GuardOperator
+		opts.Access = bus.AccessOperator
 	} else {
 		opts.Inbox = bus.InboxOperator // who asks; roles have their own
 	}

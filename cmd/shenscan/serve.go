@@ -86,7 +86,7 @@ func (f *processFlags) options(settings *settings, name string, roles app.Role, 
 	if name != "shenscan-serve" {
 		opts.NATS.Inbox = "" // that of its role
 	} else if opts.NATS.URL == "" && opts.NATS.Listen == "" {
-		opts.NATS.Listen, opts.NATS.Guard = "127.0.0.1:0", bus.GuardKey
+		opts.NATS.Listen, opts.NATS.Access = "127.0.0.1:0", bus.AccessKey
 	}
 	return opts
 }

@@ -250,7 +250,7 @@ func New(ctx context.Context, options Options) (_ *App, err error) {
 	if err := application.openGuests(ctx); err != nil {
 		return nil, err
 	}
-	if err := application.showDoor(); err != nil {
+	if err := application.showLocalNATS(); err != nil {
 		return nil, err
 	}
 	application.bus.OnDead(func(stream string) { application.metrics.dead.WithLabelValues(stream).Inc() })

@@ -28,12 +28,12 @@ const (
 	pathTypes    = "/api/v1/instance-types"
 )
 
-// doorFile is where the process that holds a store says how to ask it. Only its
+// localServerFile is where the process that holds a store says how to ask it. Only its
 // own user may read the file.
-func doorFile(dir string) string { return filepath.Join(dir, "server.json") }
+func localServerFile(dir string) string { return filepath.Join(dir, "server.json") }
 
-// door is how commands on the same machine ask the process that holds a store.
-type door struct {
+// localServer is how commands on the same machine ask the process that holds a store.
+type localServer struct {
 	URL string `json:"url"`
 	Key string `json:"key"`
 	PID int    `json:"pid"`
@@ -117,16 +117,16 @@ func (a *App) openDoor(ctx context.Context) error {
 		a.log.Warn("commands cannot read the store beside this process", "err", err)
 		return nil
 	}
-	opened := door{URL: "http://" + listener.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
+	opened := localServer{URL: "http://" + listener.Addr().String(), Key: rand.Text(), PID: os.Getpid()}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+pathSnapshot, a.snapshots)
 	mux.HandleFunc("GET "+pathTypes, a.types)
 	srv := a.server(keyed(opened.Key, mux), slowest)
-	if err := writeDoor(a.o.Store, &opened); err != nil {
+	if err := writeLocalServer(a.o.Store, &opened); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() {
-		if err := os.Remove(doorFile(a.o.Store)); err != nil {
+		if err := os.Remove(localServerFile(a.o.Store)); err != nil {
 			a.log.Warn("the file that names this process was not removed", "err", err)
 		}
 	}()
@@ -151,12 +151,12 @@ func keyed(key string, next http.Handler) http.Handler {
 	})
 }
 
-func writeDoor(dir string, d *door) error {
+func writeLocalServer(dir string, d *localServer) error {
 	body, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
-	if err := files.WritePrivate(doorFile(dir), body); err != nil {
+	if err := files.WritePrivate(localServerFile(dir), body); err != nil {
 		return fmt.Errorf("name this process beside its store: %w", err)
 	}
 	return nil
@@ -197,11 +197,11 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 		return nil, err
 	}
 	if at.Server != "" {
-		door, err := namedServer(at.Server)
+		server, err := namedServer(at.Server)
 		if err != nil {
 			return nil, err
 		}
-		return copyFrom(ctx, door, "", classifier)
+		return copyFrom(ctx, server, "", classifier)
 	}
 	path, dir := at.File, filepath.Dir(at.File)
 	if path == "" {
@@ -219,11 +219,11 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 	if !errors.Is(err, store.ErrLocked) || at.File != "" {
 		return nil, err
 	}
-	door, doorErr := readDoor(at.Dir)
-	if doorErr != nil {
-		return nil, errors.Join(err, doorErr)
+	server, serverErr := readLocalServer(at.Dir)
+	if serverErr != nil {
+		return nil, errors.Join(err, serverErr)
 	}
-	return copyFrom(ctx, door, at.Dir, classifier)
+	return copyFrom(ctx, server, at.Dir, classifier)
 }
 
 // beside opens the store of a process that says how to ask it: such a process
@@ -231,7 +231,7 @@ func OpenStore(ctx context.Context, at Place, overlays, targets []string) (*Held
 // make every command slower and no command right. It is nil where there is none,
 // and where it gives no copy: it may be about to end.
 func beside(ctx context.Context, dir string, classifier *rules.Classifier) *Held {
-	door, err := readDoor(dir)
+	server, err := readLocalServer(dir)
 	if err != nil {
 		return nil
 	}
@@ -243,16 +243,16 @@ func beside(ctx context.Context, dir string, classifier *rules.Classifier) *Held
 	if !errors.Is(err, store.ErrLocked) {
 		return nil
 	}
-	held, err := copyFrom(ctx, door, dir, classifier)
+	held, err := copyFrom(ctx, server, dir, classifier)
 	if err != nil {
 		return nil
 	}
 	return held
 }
 
-// readDoor reads how to ask the process that holds the store in dir.
-func readDoor(dir string) (*door, error) {
-	body, err := files.ReadPrivate(doorFile(dir))
+// readLocalServer reads how to ask the process that holds the store in dir.
+func readLocalServer(dir string) (*localServer, error) {
+	body, err := files.ReadPrivate(localServerFile(dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("the process that holds it does not serve it: another command reads it, or an older shenscan runs; wait for it, or name a server with --server")
 	}
@@ -262,9 +262,9 @@ func readDoor(dir string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{}
+	d := &localServer{}
 	if err := json.Unmarshal(body, d); err != nil || !strings.HasPrefix(d.URL, "http://127.0.0.1:") {
-		return nil, fmt.Errorf("%s does not say how to ask the process that holds the store: %w", doorFile(dir), errors.Join(err, errDoor))
+		return nil, fmt.Errorf("%s does not say how to ask the process that holds the store: %w", localServerFile(dir), errors.Join(err, errDoor))
 	}
 	return d, nil
 }

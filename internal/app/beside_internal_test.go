@@ -32,7 +32,7 @@ func TestAStoreIsOpenedWhoseProcessEndsWhenItIsAsked(t *testing.T) {
 		}
 	}))
 	defer ending.Close()
-	if err := writeDoor(dir, &door{URL: ending.URL, Key: "key", PID: os.Getpid()}); err != nil {
+	if err := writeLocalServer(dir, &localServer{URL: ending.URL, Key: "key", PID: os.Getpid()}); err != nil {
 		t.Fatal(err)
 	}
 	held, err := OpenStore(t.Context(), Place{Dir: dir}, nil, nil)

@@ -18,7 +18,7 @@ import (
 
 // namedServer reads --server. The user and password of an address go to that
 // address alone, and never unencrypted over a network.
-func namedServer(address string) (*door, error) {
+func namedServer(address string) (*localServer, error) {
 	link, err := url.Parse(address)
 	if err != nil || link.Host == "" || link.Scheme != "http" && link.Scheme != "https" {
 		return nil, &ConfigError{errors.New("--server: name the address of a shenscan's page, such as http://127.0.0.1:10470 or https://user:password@shenscan.example")}
@@ -26,11 +26,11 @@ func namedServer(address string) (*door, error) {
 	if link.Scheme == "http" && !bus.Loopback(link.Hostname()) {
 		return nil, &ConfigError{fmt.Errorf("--server %s: a store is read over https, or over http from this machine", link.Redacted())}
 	}
-	return &door{URL: strings.TrimRight(link.String(), "/")}, nil
+	return &localServer{URL: strings.TrimRight(link.String(), "/")}, nil
 }
 
 // shown is the address without a password.
-func (d *door) shown() string {
+func (d *localServer) shown() string {
 	address, err := url.Parse(d.URL)
 	if err != nil {
 		return "the server"
@@ -40,7 +40,7 @@ func (d *door) shown() string {
 
 // copyFrom fetches a copy of the store and opens it. types is the folder of the
 // catalogue of instance types, "" to fetch that too.
-func copyFrom(ctx context.Context, door *door, types string, classifier *rules.Classifier) (_ *Held, err error) {
+func copyFrom(ctx context.Context, server *localServer, types string, classifier *rules.Classifier) (_ *Held, err error) {
 	temp, err := os.MkdirTemp("", "shenscan-copy-")
 	if err != nil {
 		return nil, fmt.Errorf("copy the store of a running process: %w; name a writable folder with TMPDIR", err)
@@ -50,24 +50,24 @@ func copyFrom(ctx context.Context, door *door, types string, classifier *rules.C
 			err = errors.Join(err, os.RemoveAll(temp))
 		}
 	}()
-	if err := door.fetch(ctx, pathSnapshot, StoreFile(temp)); err != nil {
+	if err := server.fetch(ctx, pathSnapshot, StoreFile(temp)); err != nil {
 		return nil, err
 	}
 	if types == "" {
-		if err := door.fetch(ctx, pathTypes, typesFile(temp)); err != nil {
+		if err := server.fetch(ctx, pathTypes, typesFile(temp)); err != nil {
 			return nil, err
 		}
 		types = temp
 	}
 	db, err := openStoreFile(ctx, StoreFile(temp), classifier, 0)
 	if err != nil {
-		return nil, fmt.Errorf("copy of the store of %s: %w", door.shown(), err)
+		return nil, fmt.Errorf("copy of the store of %s: %w", server.shown(), err)
 	}
-	return &Held{DB: db, Dir: types, From: door.shown(), temp: temp}, nil
+	return &Held{DB: db, Dir: types, From: server.shown(), temp: temp}, nil
 }
 
 // fetch gets one file, whole or not at all.
-func (d *door) fetch(ctx context.Context, path, to string) (err error) {
+func (d *localServer) fetch(ctx context.Context, path, to string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	const preparing = 10 * time.Minute // a large store is copied first

@@ -15,7 +15,7 @@ import (
 	"github.com/shenscan/shenscan/internal/bus"
 )
 
-// DebugOptions are a second door for whoever looks into a running process:
+// DebugOptions are a second listener for whoever looks into a running process:
 // profiles, and the level of its log. It is there when asked for, on loopback
 // alone.
 type DebugOptions struct {

@@ -46,7 +46,7 @@ type access struct {
 	hosts     []string
 }
 
-// check refuses an open door and says who may do what behind one.
+// check refuses a listener that anybody could use, and says who may do what.
 func (o HTTPOptions) check() (access, error) {
 	var allowed access
 	host, _, err := net.SplitHostPort(o.Listen)

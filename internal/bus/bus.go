@@ -61,8 +61,8 @@ type Options struct {
 	// Listen is the embedded server's address ("127.0.0.1:4222"); "" opens no
 	// socket.
 	Listen string
-	// Guard of Listen.
-	Guard Guard
+	// Access of Listen.
+	Access Access
 	// Sync of the embedded server; SyncAlways by default.
 	Sync Sync
 	// Replicas of every stream: 1, or 3 on a cluster.
@@ -126,7 +126,7 @@ type Bus struct {
 	server   *server.Server // nil with an external server
 	unwell   atomic.Bool    // the embedded server could not write
 	untend   func()         // ends tend
-	keys     guardKeys
+	keys     accessKeys
 	discard  func() // deletes the streams; nil where they are kept
 
 	bucketsMu sync.Mutex
@@ -188,15 +188,15 @@ func Dial(ctx context.Context, options Options) (_ *Bus, err error) {
 	if target == "" {
 		conn.o.Limits.PagesBytes = min(conn.o.Limits.PagesBytes, embeddedPages)
 		if conn.o.Listen == "" {
-			conn.o.Guard = GuardNone // there is no door
-		} else if conn.keys, err = newGuardKeys(); err != nil {
+			conn.o.Access = AccessOpen // there is no listener
+		} else if conn.keys, err = newAccessKeys(); err != nil {
 			return nil, err
 		}
 		if err := conn.startServer(conn.o.Listen); err != nil {
 			return nil, err
 		}
 		opts = append(opts, nats.InProcessServer(inProcess{conn}))
-		if conn.o.Guard != GuardNone {
+		if conn.o.Access != AccessOpen {
 			opts = append(opts, conn.asOwner())
 		}
 		target = nats.DefaultURL
@@ -245,7 +245,7 @@ func (b *Bus) startServer(listen string) error {
 		}
 		opts.Host, opts.Port = host, port
 	}
-	b.guard(opts)
+	b.restrict(opts)
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("embedded NATS in %s: %w", b.o.Dir, err)

@@ -22,7 +22,7 @@ const (
 // Alone says that no other process can take a role on this bus: its server is in
 // this process and lets nobody else in who may publish what roles do.
 func (b *Bus) Alone() bool {
-	return b.server != nil && (b.o.Listen == "" || b.o.Guard != GuardNone)
+	return b.server != nil && (b.o.Listen == "" || b.o.Access != AccessOpen)
 }
 
 // Sole makes this process, which calls itself who, the only one that answers

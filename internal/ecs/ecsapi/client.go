@@ -19,7 +19,7 @@ import (
 // safe for concurrent use. Close frees its idle connections.
 type Client struct {
 	o        Options
-	guard    *guard
+	http     *httpClient
 	fixed    *endpoint // Options.Endpoint
 	sts      endpoint
 	limits   *limiter
@@ -55,7 +55,7 @@ func New(options Options) (*Client, error) {
 	}
 	client.limits = newLimiter(&client.o)
 	client.circuits = keep(func(circuitKey) *circuit { return &circuit{after: options.CircuitAfter, pause: options.CircuitPause} })
-	client.signers = keep(func(ep endpoint) *signer { return newSigner(client.guard, ep, options.UserAgent) })
+	client.signers = keep(func(ep endpoint) *signer { return newSigner(client.http, ep, options.UserAgent) })
 	policy := dialPolicy{private: options.VPC, fakeIP: options.FakeIP}
 	var err error
 	sts := "sts.aliyuncs.com"
@@ -73,7 +73,7 @@ func New(options Options) (*Client, error) {
 		client.fixed, policy.loopback = &ep, ep.loopback
 	}
 	policy.loopback = policy.loopback || client.sts.loopback
-	if client.guard, err = newGuard(&client.o, policy); err != nil {
+	if client.http, err = newHTTPClient(&client.o, policy); err != nil {
 		return nil, err
 	}
 	client.accounts.Store(firstAccounts(client))
@@ -82,11 +82,11 @@ func New(options Options) (*Client, error) {
 
 // Close closes idle connections. Calls in flight are not touched: cancel
 // their contexts.
-func (c *Client) Close() { c.guard.close() }
+func (c *Client) Close() { c.http.close() }
 
 // ClockSkew returns how far this machine's clock is ahead of the cloud's (to a
 // second or so), and false before the first answer.
-func (c *Client) ClockSkew() (time.Duration, bool) { return c.guard.skew() }
+func (c *Client) ClockSkew() (time.Duration, bool) { return c.http.skew() }
 
 // serviceEndpoint picks the endpoint of a service that is not ECS. A simulator
 // on loopback serves them all; a host of ECS knows none of the others.

@@ -73,17 +73,17 @@ func (r *request) setEach(name string, values []string) {
 	}
 }
 
-// signer signs requests to one endpoint and sends them through the guard. The SDK's
+// signer signs requests to one endpoint and sends them through the HTTP client. The SDK's
 // client does both with a twentieth of a scan's CPU beside: it prints the stack of the
 // goroutine into every nonce and makes parts of a log line that nobody reads. Of the SDK
 // the function that signs is used; a test holds what is sent against what its client sends.
 type signer struct {
-	guard                *guard
+	client               *httpClient
 	url, host, userAgent string
 }
 
-func newSigner(guard *guard, ep endpoint, userAgent string) *signer {
-	return &signer{guard: guard, url: ep.protocol() + "://" + ep.host + "/?", host: ep.host, userAgent: *openapiutil.GetUserAgent(&userAgent)}
+func newSigner(client *httpClient, ep endpoint, userAgent string) *signer {
+	return &signer{client: client, url: ep.protocol() + "://" + ep.host + "/?", host: ep.host, userAgent: *openapiutil.GetUserAgent(&userAgent)}
 }
 
 // sdkEndpoint is the host that the SDK itself knows for a region.
@@ -142,7 +142,7 @@ func (s *signer) send(ctx context.Context, request *request, keys *Keys) (*excha
 	exchange := new(exchange)
 	call, err := s.signed(ctx, request, keys)
 	if err == nil {
-		err = s.guard.call(call, exchange)
+		err = s.client.call(call, exchange)
 	}
 	return exchange, err
 }

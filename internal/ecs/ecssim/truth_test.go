@@ -209,8 +209,13 @@ func TestATypeIsOfAPoolThatIsDrawnFrom(t *testing.T) {
 		pool, weight string
 		good         bool
 	}{
-		{"kvm", "1", true}, {"byio", "1", true}, {"other", "1", true}, {"", "0", true},
-		{"arm9", "1", false}, {"", "1", false}, {"kvm", "-1", false},
+		{"kvm", "1", true},
+		{"byio", "1", true},
+		{"other", "1", true},
+		{"", "0", true},
+		{"arm9", "1", false},
+		{"", "1", false},
+		{"kvm", "-1", false},
 	} {
 		loaded := &data{byType: map[string]*instanceType{}}
 		err := loaded.addType([]string{"ecs.zz9.large", "ecs.zz9", c.pool, c.weight, "X86", "2", "4", "required", "UEFI"})

@@ -57,7 +57,7 @@ func operator(t *testing.T, b *bus.Bus, opts ...nats.Option) (*nats.Conn, <-chan
 
 func TestStrangersAreNotLetIn(t *testing.T) {
 	t.Parallel()
-	b := open(t, func(o *bus.Options) { o.Listen, o.Guard = "127.0.0.1:0", bus.GuardKey })
+	b := open(t, func(o *bus.Options) { o.Listen, o.Access = "127.0.0.1:0", bus.AccessKey })
 	for name, opts := range map[string][]nats.Option{"nobody": nil, "password": {nats.UserInfo(bus.InboxOperator, "guess")}} {
 		if nc, err := nats.Connect(b.ClientURL(), opts...); !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: %v", name, err)
@@ -72,9 +72,9 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 // listener to the services: no page, no result, no schedule is theirs to write.
 func TestAnOperatorOfTheListenerAsksAndNothingElse(t *testing.T) {
 	t.Parallel()
-	for name, guard := range map[string]bus.Guard{"with the key": bus.GuardKey, "on loopback": bus.GuardOperator} {
+	for name, access := range map[string]bus.Access{"with the key": bus.AccessKey, "on loopback": bus.AccessOperator} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t, func(o *bus.Options) { o.Listen, o.Guard, o.Inbox = "127.0.0.1:0", guard, bus.InboxProcess })
+			b := open(t, func(o *bus.Options) { o.Listen, o.Access, o.Inbox = "127.0.0.1:0", access, bus.InboxProcess })
 			nc, refused := operator(t, b)
 			for _, subject := range []string{
 				"shenscan.pages.bulk.a.cn-hangzhou", "shenscan.results.a.cn-hangzhou", "shenscan.results.control", "shenscan.work.scan.x", "shenscan.schedule.x",
@@ -138,7 +138,7 @@ func mustRefuse(t *testing.T, refused <-chan error, subject string) {
 // service may write where they may not.
 func TestAnswersGoToInboxesAlone(t *testing.T) {
 	t.Parallel()
-	b := open(t, func(o *bus.Options) { o.Listen, o.Guard, o.Inbox = "127.0.0.1:0", bus.GuardKey, bus.InboxProcess })
+	b := open(t, func(o *bus.Options) { o.Listen, o.Access, o.Inbox = "127.0.0.1:0", bus.AccessKey, bus.InboxProcess })
 	var users []string
 	asked := make(chan string, 8)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,18 +10,18 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Guard says who may connect to the embedded server's listener, and as what.
+// Access says who may connect to the embedded server's listener, and as what.
 // This process itself connects without a socket, as a user of its own that may
 // do everything.
-type Guard uint8
+type Access uint8
 
 const (
-	// GuardNone lets everybody do everything: for tests.
-	GuardNone Guard = iota
-	// GuardOperator makes everybody who can connect an operator.
-	GuardOperator
-	// GuardKey makes those an operator who have the key, and refuses others.
-	GuardKey
+	// AccessOpen lets everybody do everything: for tests.
+	AccessOpen Access = iota
+	// AccessOperator makes everybody who can connect an operator.
+	AccessOperator
+	// AccessKey makes those an operator who have the key, and refuses others.
+	AccessKey
 )
 
 // The inboxes of shenscan's users below _INBOX: what is sent to one of them, such
@@ -53,23 +53,23 @@ func operatorMay() *server.Permissions {
 	}
 }
 
-// guardKeys are made when the bus is opened and live as long as it.
-type guardKeys struct {
+// accessKeys are made when the bus is opened and live as long as it.
+type accessKeys struct {
 	own, operator         nkeys.KeyPair
 	ownName, operatorName string // the public halves
 	seed                  string // of the operator
 }
 
-func newGuardKeys() (guardKeys guardKeys, err error) {
-	if guardKeys.own, guardKeys.ownName, err = newUser(); err != nil {
-		return guardKeys, err
+func newAccessKeys() (keys accessKeys, err error) {
+	if keys.own, keys.ownName, err = newUser(); err != nil {
+		return keys, err
 	}
-	if guardKeys.operator, guardKeys.operatorName, err = newUser(); err != nil {
-		return guardKeys, err
+	if keys.operator, keys.operatorName, err = newUser(); err != nil {
+		return keys, err
 	}
-	seed, err := guardKeys.operator.Seed()
-	guardKeys.seed = string(seed)
-	return guardKeys, err
+	seed, err := keys.operator.Seed()
+	keys.seed = string(seed)
+	return keys, err
 }
 
 func newUser() (nkeys.KeyPair, string, error) {
@@ -81,13 +81,13 @@ func newUser() (nkeys.KeyPair, string, error) {
 	return key, name, err
 }
 
-// guard gives the embedded server its users.
-func (b *Bus) guard(options *server.Options) {
-	if b.o.Guard == GuardNone {
+// restrict gives the embedded server its users.
+func (b *Bus) restrict(options *server.Options) {
+	if b.o.Access == AccessOpen {
 		return
 	}
 	options.Nkeys = []*server.NkeyUser{{Nkey: b.keys.ownName}, {Nkey: b.keys.operatorName, Permissions: operatorMay()}}
-	if b.o.Guard == GuardOperator {
+	if b.o.Access == AccessOperator {
 		options.Users = []*server.User{{Username: InboxOperator, Password: b.keys.seed, Permissions: operatorMay()}}
 		options.NoAuthUser = InboxOperator
 	}
@@ -99,7 +99,7 @@ func (b *Bus) asOwner() nats.Option { return nats.Nkey(b.keys.ownName, b.keys.ow
 // OperatorSeed is the nkey seed of the listener's operator, "" where nobody needs
 // one.
 func (b *Bus) OperatorSeed() string {
-	if b.embedded() == nil || b.o.Guard != GuardKey || b.o.Listen == "" {
+	if b.embedded() == nil || b.o.Access != AccessKey || b.o.Listen == "" {
 		return ""
 	}
 	return b.keys.seed

@@ -52,8 +52,8 @@ func (x *exchange) release() {
 	x.body = nil
 }
 
-// guard is the HTTP client that everything is sent through.
-type guard struct {
+// httpClient is the HTTP client that everything is sent through.
+type httpClient struct {
 	client  *http.Client
 	timeout time.Duration
 	maxBody int64
@@ -65,7 +65,7 @@ type guard struct {
 
 // clock compares this machine's clock with the Date of an answer, now and
 // then.
-func (g *guard) clock(header http.Header, now time.Time) {
+func (g *httpClient) clock(header http.Header, now time.Time) {
 	if now.Unix() < g.lookAt.Load() {
 		return
 	}
@@ -75,16 +75,16 @@ func (g *guard) clock(header http.Header, now time.Time) {
 	}
 }
 
-func (g *guard) skew() (time.Duration, bool) {
+func (g *httpClient) skew() (time.Duration, bool) {
 	return time.Duration(g.ahead.Load()).Round(time.Second), g.lookAt.Load() > 0
 }
 
-func newGuard(options *Options, policy dialPolicy) (*guard, error) {
+func newHTTPClient(options *Options, policy dialPolicy) (*httpClient, error) {
 	tr, err := newTransport(options, policy)
 	if err != nil {
 		return nil, err
 	}
-	return &guard{
+	return &httpClient{
 		client: &http.Client{
 			Transport:     tr,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -113,7 +113,7 @@ func newTransport(options *Options, policy dialPolicy) (*http.Transport, error) 
 	if err != nil {
 		return nil, err
 	}
-	guarded := &net.Dialer{Timeout: options.ConnectTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
+	checked := &net.Dialer{Timeout: options.ConnectTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
 	plain := &net.Dialer{Timeout: options.ConnectTimeout, KeepAlive: 30 * time.Second}
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)
@@ -123,7 +123,7 @@ func newTransport(options *Options, policy dialPolicy) (*http.Transport, error) 
 			if proxyHosts[addr] { // the user's own proxy may well have a private address
 				return plain.DialContext(ctx, network, addr)
 			}
-			return guarded.DialContext(ctx, network, addr)
+			return checked.DialContext(ctx, network, addr)
 		},
 		TLSClientConfig:        tlsConf,
 		TLSHandshakeTimeout:    options.ConnectTimeout,
@@ -186,18 +186,18 @@ func direct(f func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.U
 	}
 }
 
-func (g *guard) close() { g.client.CloseIdleConnections() }
+func (g *httpClient) close() { g.client.CloseIdleConnections() }
 
 // call sends a request within the time limit and reads the whole answer within the
 // size limit into the exchange.
-func (g *guard) call(req *http.Request, attempt *exchange) error {
+func (g *httpClient) call(req *http.Request, attempt *exchange) error {
 	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
 	defer cancel()
 	attempt.err = g.exchange(req.WithContext(ctx), attempt)
 	return attempt.err
 }
 
-func (g *guard) exchange(req *http.Request, attempt *exchange) error {
+func (g *httpClient) exchange(req *http.Request, attempt *exchange) error {
 	if !g.gzip {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
@@ -232,7 +232,7 @@ func (g *guard) exchange(req *http.Request, attempt *exchange) error {
 	return g.read(resp, attempt)
 }
 
-func (g *guard) read(resp *http.Response, exchange *exchange) error {
+func (g *httpClient) read(resp *http.Response, exchange *exchange) error {
 	room := 64 << 10 // of an answer of unknown length
 	if n := resp.ContentLength; n > 0 {
 		room = int(n) + bytes.MinRead + padding

@@ -12,21 +12,21 @@ import (
 	"github.com/shenscan/shenscan/internal/files"
 )
 
-// natsDoor says how commands on this machine reach the NATS that a process has
+// localNATS says how commands on this machine reach the NATS that a process has
 // in it. It has the form of a context of the nats program.
-type natsDoor struct {
+type localNATS struct {
 	Description string `json:"description"`
 	URL         string `json:"url"`
 	NKey        string `json:"nkey"` // path of the file with the seed
 	InboxPrefix string `json:"inbox_prefix"`
 }
 
-func natsDoorFile(dir string) string { return filepath.Join(dir, "nats.json") }
-func natsKeyFile(dir string) string  { return filepath.Join(dir, "nats.nk") }
+func localNATSFile(dir string) string { return filepath.Join(dir, "nats.json") }
+func natsKeyFile(dir string) string   { return filepath.Join(dir, "nats.nk") }
 
-// showDoor writes address and key of a guarded listener beside the store, for
+// showLocalNATS writes address and key of a guarded listener beside the store, for
 // this process's own user alone.
-func (a *App) showDoor() error {
+func (a *App) showLocalNATS() error {
 	seed := a.bus.OperatorSeed()
 	if seed == "" {
 		return nil
@@ -35,18 +35,18 @@ func (a *App) showDoor() error {
 	if err != nil {
 		return fmt.Errorf("say beside the store how to reach NATS: %w", err)
 	}
-	body, err := json.Marshal(natsDoor{"a running shenscan", a.bus.ClientURL(), key, "_INBOX." + bus.InboxOperator})
+	body, err := json.Marshal(localNATS{"a running shenscan", a.bus.ClientURL(), key, "_INBOX." + bus.InboxOperator})
 	if err == nil {
 		err = files.WritePrivate(natsKeyFile(a.o.Store), []byte(seed+"\n"))
 	}
 	if err == nil {
-		err = files.WritePrivate(natsDoorFile(a.o.Store), append(body, '\n'))
+		err = files.WritePrivate(localNATSFile(a.o.Store), append(body, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("say beside the store how to reach NATS: %w", err)
 	}
 	a.onClose(func() {
-		if err := errors.Join(os.Remove(natsDoorFile(a.o.Store)), os.Remove(natsKeyFile(a.o.Store))); err != nil {
+		if err := errors.Join(os.Remove(localNATSFile(a.o.Store)), os.Remove(natsKeyFile(a.o.Store))); err != nil {
 			a.log.Warn("the files that say how to reach NATS were not removed", "err", err)
 		}
 	})
@@ -56,7 +56,7 @@ func (a *App) showDoor() error {
 // FindNATS completes options, which names no server, with what a process that holds
 // the store in dir says of its own. It reports whether one does.
 func FindNATS(dir string, options *bus.Options) (bool, error) {
-	body, err := files.ReadPrivate(natsDoorFile(dir))
+	body, err := files.ReadPrivate(localNATSFile(dir))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
@@ -65,14 +65,14 @@ func FindNATS(dir string, options *bus.Options) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
 	}
-	var door natsDoor
-	if err := json.Unmarshal(body, &door); err != nil || door.URL == "" {
-		return false, fmt.Errorf("%s does not say how to reach NATS: %w", natsDoorFile(dir), errors.Join(err, errDoor))
+	var local localNATS
+	if err := json.Unmarshal(body, &local); err != nil || local.URL == "" {
+		return false, fmt.Errorf("%s does not say how to reach NATS: %w", localNATSFile(dir), errors.Join(err, errDoor))
 	}
 	seed, err := files.ReadPrivate(natsKeyFile(dir))
 	if err != nil {
 		return false, fmt.Errorf("find the NATS of the shenscan beside the store: %w", err)
 	}
-	options.URL, options.Seed = door.URL, string(seed)
+	options.URL, options.Seed = local.URL, string(seed)
 	return true, nil
 }
