@@ -42,7 +42,7 @@ func (b block) isCommands() bool { return b.language == "sh" || b.language == "c
 // languages are those that a fence may name.
 var languages = []string{"sh", "console", "text", "yaml", "json", "nginx", "mermaid"}
 
-var rooms = []string{"cloud", "server", "deployment", "store"}
+var surroundings = []string{"cloud", "server", "deployment", "store"}
 
 // mark reads the comment above a block.
 func (b *block) mark(comment string) error {
@@ -64,7 +64,7 @@ func (b *block) mark(comment string) error {
 		b.with = ""
 		return nil
 	}
-	if !slices.Contains(rooms, b.with) {
+	if !slices.Contains(surroundings, b.with) {
 		return fmt.Errorf("%s: the comment %q is none that blocks_test.go knows", b, comment)
 	}
 	return nil

@@ -23,7 +23,7 @@ import (
 	"unsafe"
 )
 
-// A block runs as printed in a room: network, mount and process namespaces of
+// A block runs as printed in a sandbox: network, mount and process namespaces of
 // its own. The folder is this repository, /etc and /var/lib can be written, and
 // nothing of all that is left behind; loopback is the only network, so that the
 // ports that the guide prints are free and nothing leaves the machine.
@@ -35,17 +35,17 @@ var (
 )
 
 const (
-	roomVariable = "SHENSCAN_DOCS_ROOM"
-	longestBlock = 3 * time.Minute // seconds, on a machine that does nothing else
+	sandboxVariable = "SHENSCAN_DOCS_SANDBOX"
+	longestBlock    = 3 * time.Minute // seconds, on a machine that does nothing else
 )
 
 func TestMain(m *testing.M) {
-	if folder := os.Getenv(roomVariable); folder != "" {
-		fmt.Fprintln(os.Stderr, "room:", enter(folder, os.Args[1:]))
+	if folder := os.Getenv(sandboxVariable); folder != "" {
+		fmt.Fprintln(os.Stderr, "sandbox:", enter(folder, os.Args[1:]))
 		os.Exit(98)
 	}
 	flag.Parse()
-	// A room waits more than it computes, whatever the number of CPUs is.
+	// A sandbox waits more than it computes, whatever the number of CPUs is.
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		if err := parallel.Value.Set("4"); err != nil {
 			panic(err)
@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 	os.Exit(withPrograms(m))
 }
 
-// programs is the folder of what rooms find first on their PATH.
+// programs is the folder of what sandboxes find first on their PATH.
 var programs string
 
 func withPrograms(m *testing.M) int {
@@ -71,7 +71,7 @@ func withPrograms(m *testing.M) int {
 // the script that runs a block.
 func enter(folder string, args []string) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("keep mounts to this room: %w", err)
+		return fmt.Errorf("keep mounts to this sandbox: %w", err)
 	}
 	_ = syscall.Mount("proc", "/proc", "proc", 0, "") // some containers forbid it, and few blocks look at processes
 	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, ""); err != nil {
@@ -106,11 +106,11 @@ func enter(folder string, args []string) error {
 	if err != nil {
 		return err
 	}
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, roomVariable+"=") })
-	return syscall.Exec(bash, append([]string{"bash", "docs/testdata/room.sh"}, args...), env)
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, sandboxVariable+"=") })
+	return syscall.Exec(bash, append([]string{"bash", "docs/testdata/sandbox.sh"}, args...), env)
 }
 
-// loopbackUp brings the one network interface of the room up.
+// loopbackUp brings the one network interface of the sandbox up.
 func loopbackUp() error {
 	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
 	if err != nil {
@@ -157,11 +157,11 @@ func furnish(root, work string) error {
 	if err := os.WriteFile(filepath.Join(work, "os-names.txt"), []byte("CentOS  5.8 64位\nUbuntu  22.04 64位\n"), 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost nats\n"), 0o644) //nolint:gosec // an overlay of this room
+	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost nats\n"), 0o644) //nolint:gosec // an overlay of this sandbox
 }
 
 // generatedMarks are the marks of the reference, which is written from the
-// commands and has no room for comments: the section, and what its examples
+// commands and has no place for comments: the section, and what its examples
 // count on.
 var generatedMarks = map[string]string{
 	"shenscan config":       "runs with cloud",
@@ -190,7 +190,7 @@ var generatedMarks = map[string]string{
 // furnishing is held by the test that makes the programs.
 var furnishing sync.Mutex
 
-// setup is what all rooms share: a folder with the programs, made once.
+// setup is what all sandboxes share: a folder with the programs, made once.
 func setup(t *testing.T) (bin string) {
 	t.Helper()
 	furnishing.Lock()
@@ -227,7 +227,7 @@ func setup(t *testing.T) (bin string) {
 	return bin
 }
 
-// goEnvironment is what the commands of Go need to know in a room.
+// goEnvironment is what the commands of Go need to know in a sandbox.
 var goEnvironment = sync.OnceValue(func() (environment []string) {
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"} {
 		if value, err := exec.CommandContext(context.Background(), "go", "env", name).Output(); err == nil {
@@ -237,8 +237,8 @@ var goEnvironment = sync.OnceValue(func() (environment []string) {
 	return environment
 })
 
-// room returns a command that runs a block, and the folder of what it reports.
-func room(ctx context.Context, t *testing.T, bin string, with, script string) (cmd *exec.Cmd, out string) {
+// sandbox returns a command that runs a block, and the folder of what it reports.
+func sandbox(ctx context.Context, t *testing.T, bin string, with, script string) (cmd *exec.Cmd, out string) {
 	t.Helper()
 	folder := t.TempDir()
 	out = t.TempDir()
@@ -252,7 +252,7 @@ func room(ctx context.Context, t *testing.T, bin string, with, script string) (c
 	}
 	cmd = exec.CommandContext(ctx, self, with, file)
 	cmd.Env = []string{
-		roomVariable + "=" + folder, "ROOM_OUT=" + out, "ROOM_KEYS=" + filepath.Join(bin, "keys"), "HOME=" + out, "LANG=C.UTF-8",
+		sandboxVariable + "=" + folder, "SANDBOX_OUT=" + out, "SANDBOX_KEYS=" + filepath.Join(bin, "keys"), "HOME=" + out, "LANG=C.UTF-8",
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 	}
 	cmd.Env = append(cmd.Env, goEnvironment()...)
@@ -268,12 +268,12 @@ func room(ctx context.Context, t *testing.T, bin string, with, script string) (c
 	return cmd, out
 }
 
-// run runs a script in a room and returns what it printed and what failed.
+// run runs a script in a sandbox and returns what it printed and what failed.
 func run(t *testing.T, bin, with, script string) (printed string, failed []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), longestBlock)
 	defer cancel()
-	cmd, out := room(ctx, t, bin, with, script)
+	cmd, out := sandbox(ctx, t, bin, with, script)
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both
 	cmd.WaitDelay = 5 * time.Second
@@ -281,7 +281,7 @@ func run(t *testing.T, bin, with, script string) (printed string, failed []strin
 	if ctx.Err() != nil {
 		failed = append(failed, "did not end within "+longestBlock.String())
 	} else if err != nil {
-		failed = append(failed, "the room: "+err.Error())
+		failed = append(failed, "the sandbox: "+err.Error())
 	}
 	if text, err := os.ReadFile(filepath.Join(out, "failed")); err == nil {
 		failed = append(failed, strings.Split(strings.TrimSpace(string(text)), "\n")...)
@@ -304,15 +304,15 @@ func excerpt(printed string) string {
 	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }
 
-// needRooms skips where the kernel gives no namespaces.
-func needRooms(t *testing.T, bin string) {
+// needSandbox skips where the kernel gives no namespaces.
+func needSandbox(t *testing.T, bin string) {
 	t.Helper()
 	printed, failed := run(t, bin, "", "true\n")
 	if len(failed) == 0 {
 		return
 	}
 	if *whole {
-		t.Fatalf("no room: %v\n%s", failed, printed)
+		t.Fatalf("no sandbox: %v\n%s", failed, printed)
 	}
 	t.Skipf("this machine gives no namespaces: %v\n%s", failed, printed)
 }
@@ -330,7 +330,7 @@ func console(text string) (script, output string, err error) {
 func TestBlocksWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	bin := setup(t)
-	needRooms(t, bin)
+	needSandbox(t, bin)
 	before := map[string]string{} // page: what its later blocks need
 	ran := 0
 	var list, left strings.Builder // for whoever reads what was run
@@ -421,7 +421,7 @@ func alternatives(b block) (found []block) {
 func TestExamplesOfTheReferenceWork(t *testing.T) {
 	t.Parallel()
 	bin := setup(t)
-	needRooms(t, bin)
+	needSandbox(t, bin)
 	text := pages(t)["docs/COMMANDS.md"]
 	used := map[string]bool{}
 	examples := 0
@@ -473,10 +473,10 @@ func TestExamplesOfTheReferenceWork(t *testing.T) {
 }
 
 // What a block gets wrong is seen: each of these must fail.
-func TestRoomSeesWhatFails(t *testing.T) {
+func TestTheSandboxSeesWhatFails(t *testing.T) {
 	t.Parallel()
 	bin := setup(t)
-	needRooms(t, bin)
+	needSandbox(t, bin)
 	for script, want := range map[string]string{ // a failing command in the middle of a pipe too
 		"shenscan scam | cat":                   "2 shenscan scam",
 		"shenscan scam":                         "2 shenscan scam",
