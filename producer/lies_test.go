@@ -140,6 +140,69 @@ func TestOneCountIsEnoughToDoubt(t *testing.T) {
 	}
 }
 
+// paged is a cloud whose list by page number reaches to so many instances.
+type paged struct {
+	*cloud
+	pages int
+}
+
+func (p *paged) ListsUpTo(context.Context, ecs.Scope, int) (int, error) { return p.pages, nil }
+
+// obliging counts what is there once, and from then on what its lists hold.
+type obliging struct {
+	paged
+	counts int
+}
+
+func (o *obliging) CountInstances(context.Context, ecs.Scope, ecs.Query) (int, error) {
+	if o.counts++; o.counts == 1 {
+		return 250, nil
+	}
+	return len(o.instances) - o.short, nil
+}
+
+// TestCountsThatFollowAListAreHeldAgainstPages lists 100 of 250 instances. Counts agree
+// with that as soon as it was listed once, and it is the number of before that is right:
+// the list by page number tells that from instances that were released meanwhile.
+func TestCountsThatFollowAListAreHeldAgainstPages(t *testing.T) {
+	for name, tc := range map[string]struct {
+		there, short, pages int
+		failed              bool
+	}{
+		"lists are cut":             {250, 150, 250, true},
+		"lists and pages are cut":   {250, 150, 200, true},
+		"most are released":         {100, 0, 100, false},
+		"nobody knows page numbers": {250, 150, ecs.NoCount, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &obliging{paged: paged{&cloud{instances: fleet(tc.there, time.Hour), pageSize: 100, short: tc.short}, tc.pages}}
+			e := listOnce(t, c)
+			if (e.Failure != nil) != tc.failed || e.Listed != 100 {
+				t.Errorf("%d of 250 instances are listed: %+v", e.Listed, e.Failure)
+			}
+		})
+	}
+}
+
+// TestAsManyAsAreNewMayNotBeMissing lists 95 of 100 instances, of which 5 were created just
+// now: as many may have been released since they were counted, and are on no page then.
+func TestAsManyAsAreNewMayNotBeMissing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pages  int
+		failed bool
+	}{"missing": {100, true}, "released": {95, false}, "nobody knows page numbers": {ecs.NoCount, false}} {
+		t.Run(name, func(t *testing.T) {
+			c := &paged{&cloud{instances: fleet(100, time.Hour), pageSize: 100, short: 5}, tc.pages}
+			for i := range 5 {
+				c.instances[i].CreationTime = options().Now().UTC().Format("2006-01-02T15:04Z")
+			}
+			if e := listOnce(t, c); (e.Failure != nil) != tc.failed || e.Created != 5 {
+				t.Errorf("95 of 100 instances are listed, %d of them new: %+v", e.Created, e.Failure)
+			}
+		})
+	}
+}
+
 // TestAChainThatNothingCountsIsHeldAgainstPages cuts lists short where there is
 // no TotalCount.
 func TestAChainThatNothingCountsIsHeldAgainstPages(t *testing.T) {

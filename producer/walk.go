@@ -81,6 +81,7 @@ func (l *lane) read(ctx context.Context) (walk *walk, err error) {
 	if err := l.countBefore(ctx); err != nil {
 		return nil, err
 	}
+	most := 0 // that was counted around the first walk
 	for again := false; ; again = true {
 		if walk, err = l.walk(ctx); err != nil {
 			return walk, err
@@ -92,12 +93,19 @@ func (l *lane) read(ctx context.Context) (walk *walk, err error) {
 		if doubt == nil {
 			doubt, err = l.more(ctx, walk)
 		}
+		if doubt == nil && err == nil && walk.read < max(most, min(l.before, l.after)) {
+			// It has fewer than were counted, and is excused by what was created meanwhile, or
+			// by counts that followed it the second time. Instances that were released
+			// meanwhile are on no page.
+			doubt, err = l.further(ctx, walk)
+		}
 		if err != nil || doubt == nil {
 			return walk, err
 		}
 		if again {
 			return walk, doubt
 		}
+		most = max(l.before, l.after)
 		l.p.o.Log.InfoContext(ctx, "the listing disagrees with the counts, the lane is walked again", "scan", l.job.ScanID,
 			"account", l.job.Scope.Account, "region", l.job.Scope.Region, "lane", l.job.Lane, "err", doubt)
 		// The count behind the first walk may be the one that is wrong.
@@ -168,6 +176,12 @@ func (l *lane) more(ctx context.Context, walk *walk) (doubt, err error) {
 	if l.after, err = l.count(ctx); err != nil || l.after != ecs.NoCount {
 		return l.doubt(walk), err
 	}
+	return l.further(ctx, walk)
+}
+
+// further holds a walk through a whole region against the list by page numbers, which
+// speaks against it where it reaches further, or not nearly as far.
+func (l *lane) further(ctx context.Context, walk *walk) (doubt, err error) {
 	cloud, ok := l.p.cloud.(pager)
 	if !ok || !l.job.From.IsZero() || !l.job.To.IsZero() {
 		return nil, nil
