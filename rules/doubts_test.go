@@ -191,6 +191,42 @@ func TestWhatRunsOnOneOfTwoFamiliesProvesNothing(t *testing.T) {
 	}
 }
 
+// A machine that runs a system of another architecture is not what it is said to be, or the
+// system is not: that it runs proves neither its system nor its drivers, for no target, and
+// what is seen to fail on it counts.
+func TestWhatRunsOnAnotherArchitectureProvesNothing(t *testing.T) {
+	r := ruleset(t)
+	targets := rules.DefaultTargets()
+	for _, name := range []string{"ecs.g8i", "ecs.g8y", "ecs.g6r", "ecs.g7"} {
+		target, err := r.ParseTarget(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, target)
+	}
+	c := r.NewClassifier(targets)
+	severity := []rules.Level{rules.Compatible, rules.NeedsAction, rules.Unknown, rules.Incompatible}
+	milder := func(a, b rules.Level) bool { return slices.Index(severity, a) < slices.Index(severity, b) }
+	for _, system := range []string{"CentOS 7.2", "CentOS 5.8", "CentOS 8.4", "Windows Server 2008 R2", "Windows Server 2019", "Ubuntu 16.04", "Debian 6.0.9", "FreeBSD 11.1", "Customized Linux"} {
+		for _, of := range [][2]string{{"x86_64", "ecs.g8y.large"}, {"x86_64", "ecs.g6r.large"}, {"arm64", "ecs.g8i.large"}, {"arm64", "ecs.g7.large"}, {"arm64", "ecs.t5-lc1m1.small"}} {
+			on := func(running, up rules.Tri) *rules.Classification {
+				facts := rules.Facts{OSName: system, IoOptimized: rules.Yes, Running: running, InstanceType: of[1], Guest: rules.GuestFacts{Up: up}}
+				facts.Image = rules.ImageFacts{Presence: rules.ImageFound, Architecture: of[0]}
+				return c.Classify(&facts)
+			}
+			stopped := on(rules.No, rules.Unobserved)
+			for _, up := range []rules.Tri{rules.Unobserved, rules.Yes, rules.No} {
+				for i, running := range on(rules.Yes, up).Verdicts {
+					if milder(running.Level, stopped.Verdicts[i].Level) || running.HangsOnUp || running.Level == rules.Compatible && running.Confidence > stopped.Verdicts[i].Confidence {
+						t.Errorf("%s for %s on %s, up %v: %s is %s, %s by %s, and %s, %s by %s where it is stopped",
+							system, of[0], of[1], up, targets[i].ID, running.Level, running.Confidence, running.Rule, stopped.Verdicts[i].Level, stopped.Verdicts[i].Confidence, stopped.Verdicts[i].Rule)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Waivers apply in their order, each to what it names, and none makes a verdict
 // worse.
 func TestWaiversApplyInTheirOrder(t *testing.T) {

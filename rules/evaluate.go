@@ -406,7 +406,8 @@ func unnamed(stage string) *rule {
 
 // observed is the finding that the instance already runs on the target's class
 // or family, if it does: that proves its system there and nowhere else. Where it
-// is seen that its last start there failed, that is the finding.
+// is seen that its last start there failed, that is the finding. A system that is told to
+// be built for another architecture than the machine's is not proved by it.
 func (e *evaluation) observed(target *Target) *judged {
 	class, ok := e.p.machine.class()
 	same := ok && class == target.Class || target.Family != "" && e.p.isThere(target)
@@ -419,6 +420,10 @@ func (e *evaluation) observed(target *Target) *judged {
 		}
 		if o, _ := rl.match.os(&e.cands[0], e.p, e.cands[0].span); o != outcomeCertain {
 			continue
+		}
+		if rl.level[target.Class] == Compatible && e.p.otherArch() {
+			traceNo(e.tr, target, rl, "arch")
+			return nil
 		}
 		trace(e.tr, target, rl, "matches")
 		out := &judged{rule: rl, level: rl.level[target.Class], confidence: rl.confidence[target.Class]}

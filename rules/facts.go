@@ -255,13 +255,14 @@ func (r *Ruleset) machine(hardware Hardware) machine {
 func (s *software) on(machine *machine) profile {
 	profile := s.profile
 	profile.machine, profile.nvme, profile.routes, profile.counts, profile.running = machine.Machine, machine.nvme, machine.routes, machine.counts, machine.running
-	profile.facts[factVirtio] = first(profile.facts[factVirtioSeen], yes(machine.onVirtio))
-	runs := yes(machine.running && profile.attachesNVMe())
+	proves := !profile.otherArch()
+	virtio, runs := yes(proves && machine.onVirtio), yes(proves && machine.running && profile.attachesNVMe())
+	profile.facts[factVirtio] = first(profile.facts[factVirtioSeen], virtio)
 	profile.facts[factNVMeProven] = first(s.guestNVMe, runs)
 	profile.facts[factNVMe] = first(s.guestNVMe, runs, s.checkNVMe, machine.osNVMe, s.imageNVMe)
 	profile.facts[factNVMeRuns] = runs
 	profile.facts[factXenSource] = yes(machine.xen)
-	profile.said[saidVirtio][2] = yes(machine.onVirtio)
+	profile.said[saidVirtio][2] = virtio
 	profile.said[saidNVMe][1], profile.said[saidNVMe][3] = runs, machine.osNVMe
 	return profile
 }
@@ -360,8 +361,13 @@ func (p *profile) builtFor() string {
 
 // otherArch says whether the system is told to be built for another architecture
 // than that of the machine it is on.
-func (p *profile) otherArch() bool {
-	return p.machine.Arch != "" && p.os.Arch != "" && (p.machine.Arch == arm) != (p.os.Arch == arm)
+func (p *profile) otherArch() bool { return p.machine.Contradicts(&p.os) }
+
+// Contradicts says whether a system is told to be built for another architecture than the
+// machine's: one of the two is not what it is said to be, so that nothing that is seen of
+// the instance proves its system or its drivers.
+func (m *Machine) Contradicts(os *OS) bool {
+	return m.Arch != "" && os.Arch != "" && (m.Arch == arm) != (os.Arch == arm)
 }
 
 // endOfSupport is the last day of standard support of a release, "" where that

@@ -65,6 +65,9 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 			continue
 		}
 		judged := a.j.Judge(a.j.System(software), a.j.Host(hardware))
+		if machine.Contradicts(&judged.OS) {
+			continue
+		}
 		facts := *software
 		facts.Put(hardware)
 		of := images[facts.ImageID]

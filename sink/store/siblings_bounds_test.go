@@ -28,6 +28,9 @@ func TestAMachineThatTellsNothingSilencesNoOther(t *testing.T) {
 		"its type is not known": func(_ *rules.Facts, h *rules.Hardware) {
 			h.InstanceType, h.InstanceFamily = "ecs.none.large", "ecs.none"
 		},
+		"it is built for Arm": func(f *rules.Facts, _ *rules.Hardware) {
+			f.Image.Presence, f.Image.Architecture = rules.ImageFound, "arm64"
+		},
 		"it is there no more": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
