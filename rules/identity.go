@@ -149,6 +149,7 @@ func (f *Facts) identify() identity {
 	id.os.Family = distro.Unknown
 	id.family(claims)
 	id.linuxType(f)
+	id.strangeKernel(f)
 	id.versions(claims)
 	id.rest(f, claims)
 	id.newest = id.standing()
@@ -202,7 +203,7 @@ func saidInFull(claims []claim, short *claim) bool {
 func olderTwin(said *claim, system *distro.System) bool {
 	switch said.Family {
 	case distro.SLES:
-		return system.Family == distro.OpenSUSE && system.Version == said.Version+"."+cmp.Or(said.ServicePack, "0")
+		return system.Family == distro.OpenSUSE && (system.Version == said.Version+"."+cmp.Or(said.ServicePack, "0") || said.ServicePack == "" && system.Version == said.Version)
 	default:
 		return system.Edition == "red-hat-linux" && system.Version == said.Version
 	}
@@ -225,6 +226,27 @@ func (id *identity) linuxType(f *Facts) {
 		return
 	}
 	id.familyConflict(&said, false)
+}
+
+// strangeKernel keeps a kernel that the system cannot run: one of Linux under Windows
+// or FreeBSD, one of Windows under anything else. The builders of kernels that are told
+// by name are claims of their own.
+func (id *identity) strangeKernel(f *Facts) {
+	windows := id.os.Family == distro.WindowsServer || id.os.Family == distro.WindowsClient
+	if id.settled || id.os.Family == distro.Unknown {
+		return
+	}
+	for i, text := range f.kernels() {
+		if k := distro.IdentifyKernel(text); text == "" || k.Family != "" || k.EL > 0 {
+			continue
+		}
+		system := distro.KernelOf(text)
+		if system.Family == "" || windows != (system.Family == distro.OtherLinux) && id.os.Family != distro.FreeBSD {
+			continue
+		}
+		said := claim{Guess: distro.Guess{Family: system.Family, Version: system.Version}, evidence: kernelEvidence(i), field: "kernel", text: text}
+		id.familyConflict(&said, false)
+	}
 }
 
 // standing says whether the release, or one that contradicts it, may have come
@@ -412,10 +434,7 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 	id.arch(facts, claims)
 	for i, k := range facts.kernels() {
 		if version.ParseKernel(k).OK {
-			id.os.Kernel, id.kernelFrom = k, EvidenceImage
-			if i < guestKernels {
-				id.kernelFrom = EvidenceGuest
-			}
+			id.os.Kernel, id.kernelFrom = k, kernelEvidence(i)
 			id.twoKernels(facts.Guest.ConsoleKernel)
 			return
 		}
@@ -428,13 +447,17 @@ func (id *identity) rest(facts *Facts, claims []claim) {
 	}
 }
 
-// guestKernels is how many of the kernels come from the machine itself, the others
-// from its image.
-const guestKernels = 2
-
 // kernels are the texts that name a kernel, the strongest evidence first.
 func (f *Facts) kernels() [4]string {
 	return [...]string{f.Guest.Kernel, f.Guest.ConsoleKernel, f.Image.TagKernelVersion, f.Image.CheckKernel}
+}
+
+// kernelEvidence is where the kernel at a place of kernels comes from.
+func kernelEvidence(place int) Evidence {
+	if place < 2 {
+		return EvidenceGuest
+	}
+	return EvidenceImage
 }
 
 // twoKernels keeps the kernel that a console log shows where the machine answered
@@ -471,11 +494,7 @@ func (id *identity) arch(facts *Facts, claims []claim) {
 		if (arch == arm) == (id.os.Arch == arm) && id.os.Arch != "" {
 			continue // 32 bits run under a kernel of 64, too
 		}
-		evidence := EvidenceImage
-		if i < guestKernels {
-			evidence = EvidenceGuest
-		}
-		seen(arch, evidence, text)
+		seen(arch, kernelEvidence(i), text)
 	}
 }
 

@@ -119,6 +119,12 @@ func TestTheOlderOfTwoSystemsOfOneName(t *testing.T) {
 		level rules.Level
 	}{
 		{rules.Observation{OSName: "SUSE 12.3"}, rules.Incompatible},
+		{rules.Observation{OSName: "SUSE 11"}, rules.Incompatible},
+		{rules.Observation{Platform: "SUSE", ImageName: "suse12"}, rules.Incompatible},
+		{rules.Observation{OSName: "SUSE 12 SP3"}, rules.Compatible},
+		{rules.Observation{OSName: "SUSE Linux Enterprise Server 12 SP3 64位", ImageName: "suse12"}, rules.Compatible},
+		{rules.Observation{OSName: "SUSE Linux Enterprise Server 12 SP3 64位", ImageName: "suse11"}, rules.Incompatible},
+		{rules.Observation{Platform: "SUSE", ImageID: "suse11sp3_64_20G_aliaegis_20150428.vhd", ImageName: "suse11"}, rules.Compatible},
 		{rules.Observation{Platform: "SUSE", ImageName: "suse12.3-base"}, rules.Incompatible},
 		{rules.Observation{OSName: "SUSE Linux Enterprise Server 11 64位", ImageName: "suse12.3-base"}, rules.Incompatible},
 		{rules.Observation{OSName: "SUSE Linux Enterprise Server 12 SP3 64位", ImageName: "suse12.3-base, openSUSE 12.2"}, rules.Incompatible},
@@ -156,6 +162,37 @@ func TestNamesComeOutAsTheyDeserve(t *testing.T) {
 					t.Errorf("%q as %q on %s: %s by %s, it is %s", row["input"], kind, v.Target, v.Level, v.Rule, row[v.Target])
 				}
 			}
+		}
+	}
+}
+
+// A kernel of Linux runs under no Windows and no FreeBSD: the name is of what the
+// machine was before, or of another one.
+func TestALinuxKernelUnderAnotherSystem(t *testing.T) {
+	c := ruleset(t).NewClassifier(nil)
+	for _, k := range []struct {
+		o         rules.Observation
+		level     rules.Level
+		conflicts int
+	}{
+		{rules.Observation{OSName: "Windows Server 2019", Kernel: "2.6.32-38-server"}, rules.Unknown, 1},
+		{rules.Observation{OSName: "Windows Server 2019", ImageKernel: "5.15.0-91-generic"}, rules.Unknown, 1},
+		{rules.Observation{OSName: "Windows 10", ConsoleKernel: "6.1.0-18-amd64"}, rules.Unknown, 1},
+		{rules.Observation{OSName: "FreeBSD 13.2", Kernel: "5.15.0-91-generic"}, rules.Unknown, 1},
+		{rules.Observation{OSName: "Windows Server 2003", Kernel: "5.15.0-91-generic"}, rules.Incompatible, 1},
+		{rules.Observation{OSName: "Windows Server 2019", Kernel: "10.0.17763"}, rules.Compatible, 0},
+		{rules.Observation{OSName: "Windows Server 2012 R2", Kernel: "6.3.9600"}, rules.Compatible, 0},
+		{rules.Observation{OSName: "Windows Server 2008 R2", ImageKernel: "6.1.7601"}, rules.Compatible, 0},
+		{rules.Observation{OSName: "FreeBSD 13.2", Kernel: "13.2-RELEASE-p4"}, rules.NeedsAction, 0},
+		{rules.Observation{OSName: "FreeBSD 12.1", Kernel: "12.1-STABLE"}, rules.NeedsAction, 0},
+		{rules.Observation{OSName: "Debian 12", Kernel: "6.1.0-18-amd64"}, rules.Compatible, 0},
+		{rules.Observation{OSName: "CentOS 7.9", Kernel: "5.2.3790"}, rules.Incompatible, 1},
+		{rules.Observation{OSName: "CentOS 7.9", ImageKernel: "10.0.14393"}, rules.Compatible, 1},
+	} {
+		f := k.o.Facts()
+		cl := c.Classify(&f)
+		if v := verdict(cl, "shenlong-6"); v.Level != k.level || len(cl.Conflicts) != k.conflicts {
+			t.Errorf("%s: %s by %s, conflicts %+v; want %s, %d conflicts", k.o.String(), v.Level, v.Rule, cl.Conflicts, k.level, k.conflicts)
 		}
 	}
 }

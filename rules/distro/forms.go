@@ -55,11 +55,11 @@ func (sc *scan) release(at int, possible bool) int {
 	return parts.next
 }
 
-// counts says whether number i may count machines, generations or the updates of a
-// release that is not told: "Ubuntu #12", "RHEL ES Update 6".
+// counts says whether number i may count machines, generations, or the updates or
+// service packs of a release that is not told: "Ubuntu #12", "RHEL ES Update 6".
 func (sc *scan) counts(i int) bool {
 	switch sc.word(i - 1) {
-	case "no", "update", "gen":
+	case "no", "update", "gen", "sp", "pack":
 		return true
 	}
 	start := sc.t[i].start
@@ -129,6 +129,9 @@ func (sc *scan) collect(at int) parts {
 			found.next++
 			break
 		}
+	}
+	if m.family == Fedora && sc.sep(found.next) == '-' && sc.dotted(found.next) { // Fedora-Cloud-Base-40-1.14: what it was composed as
+		found.next++
 	}
 	for sc.isNum(found.next) && sc.sep(found.next) == '.' { // 7.9.2009
 		found.next++
@@ -296,7 +299,7 @@ func (sc *scan) minor(parts *parts, possible bool) {
 			sc.orOpenSUSE(depth)
 			return
 		case sc.exists(depth) && sc.exists(major):
-			sc.keep(sc.servicePack(major, parts), possible)
+			sc.keepMajor(major, parts, possible)
 			return
 		case sc.exists(depth):
 			sc.keep(depth, possible)
@@ -317,7 +320,7 @@ func (sc *scan) minor(parts *parts, possible bool) {
 		}
 		if sc.exists(major) {
 			sc.unreal = sc.unreal || sc.sep(parts.tok[1]) == '.' || parts.u
-			sc.keep(sc.servicePack(major, parts), possible)
+			sc.keepMajor(major, parts, possible)
 			return
 		}
 		if sc.sep(parts.tok[1]) == '.' || parts.u {
@@ -330,22 +333,32 @@ func (sc *scan) minor(parts *parts, possible bool) {
 		}
 	}
 	if sc.exists(major) && sc.s[sc.t[parts.at].start] != '0' {
-		sc.keep(sc.servicePack(major, parts), possible || sc.t[parts.at].sized)
+		sc.keepMajor(major, parts, possible || sc.t[parts.at].sized)
 		return
 	}
 	sc.compact(parts, possible)
 }
 
-// orOpenSUSE keeps the release of openSUSE that a version of SUSE with a dot may be:
-// SUSE 11.4 is openSUSE 11.4, or what is 11 SP4 by its full name. From 15 on openSUSE
-// is built of SUSE Linux Enterprise.
+// keepMajor keeps a major release with the service pack that stands after it.
+func (sc *scan) keepMajor(major level, parts *parts, possible bool) {
+	version := sc.servicePack(major, parts)
+	sc.keep(version, possible)
+	if version == major { // with a service pack it is no openSUSE
+		sc.orOpenSUSE(version)
+	}
+}
+
+// orOpenSUSE keeps the release of openSUSE that a version of SUSE without a service
+// pack may be: SUSE 11.4 is openSUSE 11.4, or what is 11 SP4 by its full name, and
+// SUSE 11 any of that line. From 15 on openSUSE is built of SUSE Linux Enterprise.
 func (sc *scan) orOpenSUSE(version level) {
-	if sc.mention.family != SLES || !sc.mention.plain || version.parts != 2 || version.major >= 15 {
+	if sc.mention.family != SLES || !sc.mention.plain || version.parts > 2 || version.major >= 15 {
 		return
 	}
 	if standing, _ := stands(releases[OpenSUSE], version); standing != NoRelease {
+		spelt, _ := spell(OpenSUSE, version)
 		sc.twin = true
-		sc.add(OpenSUSE, "", join(int(version.major), int(version.minor)), "", true)
+		sc.add(OpenSUSE, "", spelt, "", true)
 	}
 }
 

@@ -29,6 +29,26 @@ func IdentifyKernel(s string) KernelGuess {
 	return kernelGuess
 }
 
+// KernelOf says which kind of system a kernel release is of, by its number alone:
+// Windows with its release, or a Linux of any make. It knows no others.
+func KernelOf(s string) System {
+	kernel := version.ParseKernel(s)
+	base := kernel.Base
+	switch {
+	case !kernel.OK:
+		return System{}
+	case base[2] >= 1000: // Windows counts builds, and has three numbers
+		system := builds[base[2]]
+		if named, ok := ntRelease(base[0], base[1]); base[0] != 10 && (!ok || named.Version != system.Version) {
+			return System{}
+		}
+		return system
+	case base[0] < 2 || base[0] > 9, IdentifyKernel(s).Family == FreeBSD:
+		return System{}
+	}
+	return System{Family: OtherLinux}
+}
+
 // KernelArch reads what a kernel is built for: by its name in full, because a bare
 // number is one of its build (3.13.0-32-generic).
 func KernelArch(s string) string {
@@ -74,6 +94,8 @@ func builderOf(s string) KernelGuess {
 			return KernelGuess{Family: Alinux, Version: "3"}
 		}
 		return KernelGuess{Family: Alinux}
+	case "alnx":
+		return KernelGuess{Family: Alinux, Version: major}
 	case "an":
 		return KernelGuess{Family: Anolis, Version: major}
 	case "fc":

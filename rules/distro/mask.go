@@ -319,6 +319,9 @@ func (sc *scan) kernelAt(at int) bool {
 	if sc.debianRelease(at) {
 		return false
 	}
+	if sc.kernelPackage(at, next) {
+		return true
+	}
 	old := sc.t[at].val == 2 && (sc.t[at+1].val == 6 || sc.t[at+1].val == 4)
 	if !old && (sc.t[at].val < 3 || !sc.isNum(next) || sc.sep(next) != '-') {
 		return false
@@ -326,7 +329,7 @@ func (sc *scan) kernelAt(at int) bool {
 	tagged := old
 	for next < sc.n && (sc.sep(next) == 0 || sc.sep(next) == '.' || sc.sep(next) == '-' || sc.sep(next) == '_') {
 		switch sc.word(next) {
-		case "el", "al", "an", "fc", "oe", "ky", "generic", "xen", "uek", "virtual", "amd", "default", "azure", "aws", "kvm":
+		case "el", "al", "alnx", "an", "fc", "oe", "ky", "generic", "xen", "uek", "virtual", "amd", "default", "azure", "aws", "kvm":
 			tagged = true
 		}
 		next++
@@ -339,6 +342,25 @@ func (sc *scan) kernelAt(at int) bool {
 		from--
 	}
 	sc.kern = sc.s[sc.t[from].start:sc.t[next-1].end]
+	sc.skip(at, next)
+	return true
+}
+
+// kernelPackage finds the version of the package that a kernel of Debian comes from,
+// which uname -a has after the kernel itself: "6.1.0-18-amd64 … Debian 6.1.76-1". It is
+// no release of Debian. next is the token after its dotted numbers.
+func (sc *scan) kernelPackage(at, next int) bool {
+	if sc.kern == "" || !sc.is(at-1, Debian) || !strings.HasPrefix(sc.kern, sc.word(at)+"."+sc.word(at+1)+".") {
+		return false
+	}
+	for next < sc.n {
+		switch sep := sc.sep(next); {
+		case sep == ' ', sep == ';', sep == ',' && sc.s[sc.t[next].start-1] != '~' && sc.s[sc.t[next].start-1] != '+':
+			sc.skip(at, next)
+			return true
+		}
+		next++
+	}
 	sc.skip(at, next)
 	return true
 }

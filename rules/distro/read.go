@@ -76,13 +76,22 @@ func (sc *scan) walk() {
 			listed, sc.ranged = true, true
 			sc.looseRange = sc.looseRange || sc.looseN > 0 && sc.named.family == ""
 		case roleOther:
-			own, listed, sc.ranged = ownerOther, false, false
+			if !sc.releaseMark(at, own) {
+				own = ownerOther
+			}
+			listed, sc.ranged = false, false
 		case roleUnknown:
 			own, listed = sc.unknown(at, &next, own), sc.ranged || listed && own == ownerNone
 		default:
 		}
 		at = next
 	}
+}
+
+// releaseMark says whether token i is the R that Oracle puts before its releases:
+// OracleLinux-R5-U8.
+func (sc *scan) releaseMark(i int, own owner) bool {
+	return own == ownerSystem && sc.mention.family == Oracle && !sc.mention.read && sc.is(i, "r") && sc.isNum(i+1) && sc.sep(i+1) == 0
 }
 
 func isWindows(family string) bool { return family == WindowsServer || family == WindowsClient }
@@ -190,6 +199,10 @@ func (sc *scan) filler(i int, own owner) owner {
 	case "v", "ver", "version":
 		if own == ownerSystem && mention.read && sc.isNum(i+1) && sc.sep(i+1) == 0 || own == ownerNone {
 			return ownerOther // "CentOS 7.2 V2.0": the version of something else
+		}
+	case "cloud", "generic", "genericcloud", "iot": // Rocky-8-GenericCloud-Base-8.8
+		if own == ownerSystem && mention.read {
+			return ownerUnknown
 		}
 	case "stream":
 		sc.line(CentOS, "stream")

@@ -113,9 +113,10 @@ func (sc *scan) windowsNumber(short string, at int) bool {
 	switch short {
 	case "w":
 		return false
-	case "nt":
-		_, ok := ntRelease(token.val, 0)
-		return ok || sc.dotted(at)
+	case "nt", "winnt":
+		if _, ok := ntRelease(token.val, 0); ok || sc.dotted(at) || short == "nt" {
+			return ok || sc.dotted(at)
+		}
 	}
 	if mainYear(text) || semiAnnual(text) {
 		return true
@@ -441,7 +442,7 @@ func (sc *scan) clientAt(ws *windowsScope, at int, text string, listed bool) int
 			break
 		}
 		ws.keep(sc, WindowsClient, "10")
-	case sc.counts(at):
+	case sc.counts(at), sc.is(at-1, "r") && t.sep == 0: // "Windows r8" has no year before it
 		sc.add(WindowsClient, "", join(int(value)), "", true)
 	default:
 		ws.keep(sc, WindowsClient, join(int(value)))
