@@ -374,6 +374,10 @@ func (sc *scan) number(at int, own owner, listed bool) (int, owner) {
 		if next, ok := sc.bareYear(at, own); ok {
 			return next, ownerUnknown
 		}
+		if sc.ranged && isWindows(mention.family) && mainYear(sc.word(at)) { // Windows 2019 rolled back to 2003
+			sc.add(WindowsServer, "", sc.word(at), "", true)
+			return at + 1, ownerUnknown
+		}
 		if (sc.dotted(at) || mainYear(sc.word(at)) && sc.named.family == "") && sc.looseN < len(sc.loose) {
 			sc.looseRange = sc.looseRange || sc.ranged
 			sc.loose[sc.looseN] = at
