@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shenscan/shenscan/internal/bus"
 	"github.com/shenscan/shenscan/sink/store"
 )
 
@@ -26,7 +27,7 @@ func (s *Sink) keepDay(ctx context.Context) error {
 				wait.Reset()
 			} else if ctx.Err() == nil {
 				s.o.Log.ErrorContext(ctx, "the stored fleet was not judged for the new day; trying again", "day", today, "err", err)
-				if !pause(ctx, wait.NextBackOff()) {
+				if !bus.Pause(ctx, wait.NextBackOff()) {
 					return nil
 				}
 			}

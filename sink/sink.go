@@ -217,7 +217,7 @@ func (s *Sink) follow(ctx context.Context) error {
 		// was not committed is read again.
 		s.caughtUp.Store(false)
 		s.o.Log.Error("results were not applied; trying again", "err", err)
-		if !pause(ctx, after(wait, s.o.Now().Sub(began))) {
+		if !bus.Pause(ctx, after(wait, s.o.Now().Sub(began))) {
 			return nil
 		}
 	}
@@ -234,20 +234,7 @@ func after(wait *backoff.ExponentialBackOff, lasted time.Duration) time.Duration
 
 // retryWaits are how long to wait between tries, from a tenth of a second to five.
 func retryWaits() *backoff.ExponentialBackOff {
-	exponentialBackOff := backoff.NewExponentialBackOff()
-	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = 100*time.Millisecond, 5*time.Second
-	exponentialBackOff.Reset()
-	return exponentialBackOff
-}
-
-// pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, duration time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(duration):
-		return true
-	}
+	return bus.RetryWaits(100*time.Millisecond, 5*time.Second)
 }
 
 func (s *Sink) apply(ctx context.Context, batch []event.Received) error {
@@ -391,7 +378,7 @@ func (s *Sink) publish(ctx context.Context, waits <-chan struct{}, what string, 
 				return err
 			}
 			s.o.Log.Error("events or questions were not published; trying again", "what", what, "err", err)
-			pause(ctx, wait.NextBackOff())
+			bus.Pause(ctx, wait.NextBackOff())
 		}
 	}
 }

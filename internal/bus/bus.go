@@ -395,7 +395,7 @@ func (b *Bus) Publish(ctx context.Context, message event.Message) error {
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...jetstream.PublishOpt) error {
 	opts := append([]jetstream.PublishOpt{jetstream.WithMsgID(id)}, extra...)
 	setTrace(ctx, msg.Header)
-	wait := retryWaits(50*time.Millisecond, 2*time.Second)
+	wait := RetryWaits(50*time.Millisecond, 2*time.Second)
 	publication := publication{queue: b.queueFor(msg.Subject)}
 	defer publication.end()
 	for {
@@ -423,7 +423,7 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg, id string, extra ...je
 		case errors.Is(err, jetstream.ErrNoStreamResponse):
 			b.lookSoon()
 		}
-		if !pause(ctx, next) {
+		if !Pause(ctx, next) {
 			return fmt.Errorf("publish %s on %s: %w", id, msg.Subject, err)
 		}
 	}

@@ -225,7 +225,7 @@ func (b *Bus) heartbeat(ctx context.Context, msg jetstream.Msg, every time.Durat
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		for pause(ctx, every) {
+		for Pause(ctx, every) {
 			if err := msg.InProgress(); err != nil {
 				b.log.DebugContext(ctx, "heartbeat", about(nil, msg, "err", err)...)
 			}

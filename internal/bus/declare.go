@@ -82,7 +82,7 @@ const (
 func untilRoom(ctx context.Context, f func() error) error {
 	err := f()
 	for try := 0; try < 20 && (isAPIError(err, noMemory) || isAPIError(err, noStorage)); try++ {
-		pause(ctx, 100*time.Millisecond)
+		Pause(ctx, 100*time.Millisecond)
 		err = f()
 	}
 	return err
@@ -115,7 +115,7 @@ func ask[T any](ctx context.Context, conn *Bus, subject string, f func(context.C
 		}
 		conn.log.InfoContext(ctx, "no answer yet, asking again", "subject", subject, "err", err)
 		if forming(err) {
-			pause(ctx, 500*time.Millisecond)
+			Pause(ctx, 500*time.Millisecond)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func (b *Bus) create(ctx context.Context, want jetstream.StreamConfig) (jetstrea
 		return nil, fmt.Errorf("create stream %s: %w; JetStream must be enabled and have room for %d replicas", want.Name, err, want.Replicas)
 	}
 	b.log.WarnContext(ctx, "a stream is missing and this user may not create it; waiting for a producer to do so", "stream", want.Name)
-	for pause(ctx, 250*time.Millisecond) {
+	for Pause(ctx, 250*time.Millisecond) {
 		if stream, err := b.js.Stream(ctx, want.Name); err == nil {
 			return stream, nil
 		}

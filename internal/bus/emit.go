@@ -97,7 +97,7 @@ func (e *Emitter) EmitJudged(ctx context.Context, subject, judgement, key string
 // patiently tries to publish an event behind the last one of its subject. Where
 // another sink was faster it looks again, and it waits out outages.
 func (e *Emitter) patiently(ctx context.Context, subject string, try func(context.Context, emitted) error) error {
-	wait := retryWaits(50*time.Millisecond, 2*time.Second)
+	wait := RetryWaits(50*time.Millisecond, 2*time.Second)
 	for {
 		err := e.once(ctx, subject, try)
 		if err == nil {
@@ -107,7 +107,7 @@ func (e *Emitter) patiently(ctx context.Context, subject string, try func(contex
 		if !isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence) && !retryable(err) {
 			return fmt.Errorf("publish event on %s: %w", subject, err)
 		}
-		if !pause(ctx, wait.NextBackOff()) {
+		if !Pause(ctx, wait.NextBackOff()) {
 			return fmt.Errorf("publish event on %s: %w", subject, err)
 		}
 	}

@@ -171,7 +171,7 @@ func (b *Bus) startOf(ctx context.Context, follow Follow, from event.Position) (
 // back tells that the stream ends before a position. It looks a second time: a server
 // that has just become the leader of a stream may not know its end yet.
 func (b *Bus) back(ctx context.Context, follow Follow, from event.Position) (StreamState, error) {
-	if !pause(ctx, streamCheck) {
+	if !Pause(ctx, streamCheck) {
 		return StreamState{}, ctx.Err()
 	}
 	state, err := b.State(ctx, StreamResults)
@@ -215,7 +215,7 @@ func (b *Bus) pump(ctx context.Context, iter jetstream.MessagesContext, reader *
 	defer watching.Wait()
 	defer end(nil)
 	watching.Go(func() {
-		for pause(reading, streamCheck) {
+		for Pause(reading, streamCheck) {
 			if !b.nc.IsConnected() { // the client connects again
 				continue
 			}

@@ -10,17 +10,17 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// retryWaits are how long to wait between tries: from first to most, half as much
+// RetryWaits are how long to wait between tries: from first to most, half as much
 // again each time, none alike, without an end.
-func retryWaits(first, most time.Duration) *backoff.ExponentialBackOff {
-	exponentialBackOff := backoff.NewExponentialBackOff()
-	exponentialBackOff.InitialInterval, exponentialBackOff.MaxInterval = first, most
-	exponentialBackOff.Reset()
-	return exponentialBackOff
+func RetryWaits(first, most time.Duration) *backoff.ExponentialBackOff {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval = first, most
+	waits.Reset()
+	return waits
 }
 
-// pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, duration time.Duration) bool {
+// Pause waits, and reports false where ctx ended first.
+func Pause(ctx context.Context, duration time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -125,7 +125,7 @@ func (b *Bus) hasEnded(ctx context.Context, name string, err error) {
 // isUp when it reads.
 func (b *Bus) keepReading(ctx context.Context, name string, read func(context.Context) error) {
 	defer b.lives.forget(name)
-	wait := retryWaits(100*time.Millisecond, 5*time.Second)
+	wait := RetryWaits(100*time.Millisecond, 5*time.Second)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := read(ctx)
@@ -136,6 +136,6 @@ func (b *Bus) keepReading(ctx context.Context, name string, read func(context.Co
 			wait.Reset()
 		}
 		b.hasEnded(ctx, name, err)
-		pause(ctx, wait.NextBackOff())
+		Pause(ctx, wait.NextBackOff())
 	}
 }

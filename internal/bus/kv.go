@@ -44,7 +44,7 @@ func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration, memory b
 		kv = b.changeBucket(ctx, kv, cfg)
 	}
 	for denied := err; errors.Is(denied, errDenied) && err != nil; {
-		if !pause(ctx, 250*time.Millisecond) {
+		if !Pause(ctx, 250*time.Millisecond) {
 			return nil, fmt.Errorf("bucket %s does not exist and this user may not create it: %w; start a producer first, whose user may", bucket, denied)
 		}
 		kv, err = b.lookUp(ctx, bucket)

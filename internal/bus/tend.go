@@ -39,7 +39,7 @@ func (b *Bus) embedded() *server.Server {
 // again, until a restart: what it acknowledged is kept, and nothing is
 // acknowledged meanwhile. An external server is restarted by whoever runs it.
 func (b *Bus) tend(ctx context.Context) {
-	for pause(ctx, tendEvery) {
+	for Pause(ctx, tendEvery) {
 		health := b.embedded().Healthz(&server.HealthzOptions{})
 		if !b.unwell.Load() && !strings.Contains(health.Error, "write error") {
 			continue

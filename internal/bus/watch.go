@@ -108,7 +108,7 @@ func (b *Bus) watch(ctx context.Context) {
 		case <-tick.C:
 		case <-b.suspect:
 			// What is looked for in vain is not looked for without a break.
-			if !pause(ctx, 250*time.Millisecond) {
+			if !Pause(ctx, 250*time.Millisecond) {
 				return
 			}
 		}

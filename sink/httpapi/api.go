@@ -285,7 +285,9 @@ func (s *server) apiTrend(w http.ResponseWriter, r *http.Request, view View) err
 // maxRescan bounds the instances of one request.
 const maxRescan = 1000
 
-// instanceID is what an instance id may look like. It goes on to the cloud.
+// instanceID is what may be asked about as an instance, stored or not. Of what a rescan
+// names the producer sends to the cloud only what looks like an id there, and names the rest
+// (producer.IsInstanceID, which is narrower).
 var instanceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func (s *server) apiRescan(w http.ResponseWriter, r *http.Request) error {
