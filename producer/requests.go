@@ -106,7 +106,10 @@ func NewRequests(o RequestOptions, roster *Roster, bus Publisher, running Runnin
 	return &Requests{o: o, roster: roster, bus: bus, running: running, salt: salt, waiting: make(chan *asked, 1024), callers: map[string]*rate.Limiter{}}
 }
 
-// Scan handles a request on shenscan.scan.
+// Scan handles a request on shenscan.scan, a record.ScanRequest as JSON. It returns when the
+// scan is stored and cannot be lost any more; where one of the same accounts and regions runs,
+// the reply names that one. What is wrong with a request is a RequestError, whose code is one
+// of HTTP.
 func (q *Requests) Scan(ctx context.Context, body []byte) (*record.ScanReply, error) {
 	var request record.ScanRequest
 	if err := decode(body, &request); err != nil {
@@ -157,7 +160,9 @@ var instanceID = regexp.MustCompile(`^(i|eci|hbm|AY)-?[A-Za-z0-9]{6,60}$`)
 // IsInstanceID reports whether s has the shape of an ECS instance id.
 func IsInstanceID(s string) bool { return instanceID.MatchString(s) }
 
-// Rescan handles a request on shenscan.rescan.
+// Rescan handles a request on shenscan.rescan, a record.RescanRequest as JSON, and returns when
+// it is stored. An id that cannot be one is rejected by itself, in the reply; what is wrong with
+// the whole is a RequestError. Nothing is accepted of a caller that asks too often.
 func (q *Requests) Rescan(ctx context.Context, body []byte, caller string) (*record.RescanReply, error) {
 	if !q.allow(caller) {
 		return nil, &RequestError{"429", fmt.Sprintf("more than %g requests a second from one caller; wait and ask again", q.o.CallerRate)}
@@ -230,7 +235,8 @@ func (q *Requests) resolve(ctx context.Context, accounts, regions []string) ([]s
 	return nil, &RequestError{"503", err.Error()}
 }
 
-// Run stores gathered rescans until ctx ends.
+// Run stores what Rescan gathers, those who ask within Options.Gather together, until ctx ends.
+// Without it no Rescan returns.
 func (q *Requests) Run(ctx context.Context) error {
 	for {
 		var batch []*asked

@@ -338,7 +338,8 @@ func Ruleset(overlays []string) (*rules.Ruleset, error) {
 	return ruleset, nil
 }
 
-// ReadOverlays reads overlay files.
+// ReadOverlays returns the texts of overlay files, in their order, as Ruleset lays them over
+// the built-in rules. A file that cannot be read is a ConfigError, which names it.
 func ReadOverlays(paths []string) (docs [][]byte, err error) {
 	for _, path := range paths {
 		doc, err := os.ReadFile(path)

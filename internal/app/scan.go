@@ -94,7 +94,8 @@ func (a *App) Outcome(scan, id string) (*record.AskedInstance, *record.Record, e
 	return &asked[0], found.Record, nil
 }
 
-// Scan is what the store knows of a scan.
+// Scan is what the store of this process knows of a scan; store.ErrNotFound where it knows
+// none of that id.
 func (a *App) Scan(id string) (*record.Scan, error) { return a.db.Scan(id) }
 
 // ScanMoved is sent to when Scan would say another state of some scan. It is
@@ -105,7 +106,8 @@ func (a *App) ScanMoved() <-chan struct{} { return a.sink.Moved() }
 // one tells.
 func (a *App) Expected() int { return a.db.Summary().Instances }
 
-// Report answers from this process's store.
+// Report answers from this process's store, as StoreReport does; the answer has to be
+// closed.
 func (a *App) Report(ctx context.Context, q Question) (*Answer, error) {
 	return StoreReport(ctx, a.db, q)
 }

@@ -205,7 +205,8 @@ func (b *Bus) RetryDead(ctx context.Context, id uint64) error {
 	return stream.DeleteMsg(ctx, id)
 }
 
-// DropDead deletes a dead letter.
+// DropDead deletes the dead letter with a number of SHENSCAN_DEAD for good. One that is not
+// there, or cannot be read, is an error.
 func (b *Bus) DropDead(ctx context.Context, id uint64) error {
 	stream, _, err := b.deadLetter(ctx, id)
 	if err != nil {

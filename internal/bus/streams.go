@@ -117,7 +117,8 @@ type StreamState struct {
 	Bytes    uint64
 }
 
-// State asks the server for the state of a stream.
+// State asks the server for the state of a stream. The error wraps
+// jetstream.ErrStreamNotFound where there is none of that name.
 func (b *Bus) State(ctx context.Context, name string) (StreamState, error) {
 	stream, err := b.stream(ctx, name)
 	if err != nil {

@@ -19,7 +19,8 @@ type WebAccess struct {
 // Asks reports whether visitors are asked who they are.
 func (w WebAccess) Asks() bool { return len(w.Users) > 0 || w.Certificates }
 
-// ReadWebAccess reads the file at path.
+// ReadWebAccess reads who the web configuration file at path lets in. It does not check the
+// rest of the file, which the server that serves by it does. Errors name the flag and the file.
 func ReadWebAccess(path string) (WebAccess, error) {
 	body, err := os.ReadFile(path)
 	if err != nil {

@@ -168,7 +168,8 @@ func (r retryAfterError) Unwrap() error { return r.error }
 // RetryAfter asks for its message to be delivered again after d.
 func RetryAfter(err error, d time.Duration) error { return retryAfterError{err, d} }
 
-// RetryDelay returns the delay that RetryAfter asked for.
+// RetryDelay returns the delay that RetryAfter asked for, in err or an error that it wraps;
+// false where it asked for none.
 func RetryDelay(err error) (time.Duration, bool) {
 	r, ok := errors.AsType[retryAfterError](err)
 	return r.after, ok

@@ -20,7 +20,7 @@ func ProgressFormats() []report.Format {
 	return []report.Format{report.Table, report.JSON, report.CSV, report.Markdown}
 }
 
-// WriteProgress renders progress as format.
+// WriteProgress writes progress in one of ProgressFormats; any other is report.ErrFormat.
 func WriteProgress(w io.Writer, format report.Format, progress *Progress, options report.Options) error {
 	return report.Writers{
 		report.Table: func(out *bufio.Writer) error {

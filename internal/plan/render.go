@@ -22,7 +22,7 @@ func Formats() []report.Format {
 	return []report.Format{report.Table, report.JSON, report.CSV, report.HTML, report.Markdown}
 }
 
-// Write renders plan as format.
+// Write writes a plan in one of Formats; any other is report.ErrFormat.
 func Write(w io.Writer, format report.Format, plan *Plan, options report.Options) error {
 	return report.Writers{
 		report.Table: func(out *bufio.Writer) error {

@@ -280,7 +280,7 @@ func (s *settler) question(i int) Question {
 // SettleFormats are those that WriteSettle writes.
 func SettleFormats() []report.Format { return []report.Format{report.Table, report.JSON} }
 
-// WriteSettle writes the questions.
+// WriteSettle writes the questions in one of SettleFormats; any other is report.ErrFormat.
 func WriteSettle(w io.Writer, format report.Format, settle *Settle, options report.Options) error {
 	return report.Writers{
 		report.Table: func(out *bufio.Writer) error {

@@ -68,7 +68,8 @@ type brief struct {
 	Ruleset any `json:"ruleset,omitempty"`
 }
 
-// Append appends the JSON of a record.
+// Append appends the JSON of a record to b, one object on one line and without a line break.
+// What records of one classification have in common is encoded once.
 func (e *Encoder) Append(b []byte, rec *Record) ([]byte, error) {
 	class, err := e.classification(rec)
 	if err != nil {
@@ -77,7 +78,8 @@ func (e *Encoder) Append(b []byte, rec *Record) ([]byte, error) {
 	return e.Enclose(b, rec, class)
 }
 
-// AppendChanged appends the JSON of the data of an event.
+// AppendChanged appends the JSON of the data of a verdict event: the records before and after,
+// null where there was or is none, and the cause.
 func (e *Encoder) AppendChanged(out []byte, changed *VerdictChanged) ([]byte, error) {
 	var err error
 	for _, part := range []struct {

@@ -43,7 +43,8 @@ func kinds() map[string]kind {
 // Names lists the schemas.
 func Names() []string { return slices.Sorted(maps.Keys(kinds())) }
 
-// JSON returns the schema of that name.
+// JSON returns the JSON Schema of a name of Names, as a document by itself; any other name is
+// an error.
 func JSON(name string) ([]byte, error) {
 	kind, ok := kinds()[name]
 	if !ok {

@@ -91,7 +91,8 @@ type Handler struct {
 	logged  rate.Sometimes // what is wrong is counted each time and logged now and then
 }
 
-// New returns the endpoint and registers its metric with reg.
+// New returns the endpoint and registers its metric with reg. Without a secret it is an error:
+// anybody could have instances looked at again.
 func New(options Options, reg prometheus.Registerer) (*Handler, error) {
 	if len(options.Secrets.sums) == 0 {
 		return nil, errors.New("cloudevents: no secret; without one there is no endpoint")

@@ -68,7 +68,7 @@ func ParseSecrets(text string) (Secrets, error) {
 	return secrets, nil
 }
 
-// ReadSecrets reads the file at path.
+// ReadSecrets reads the first 4 KiB of the file at path, as ParseSecrets reads a text.
 func ReadSecrets(path string) (Secrets, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -197,7 +197,8 @@ type Plan struct {
 	Not  map[string][]Candidate // not asked, by cause
 }
 
-// Plan sorts candidates. It asks nobody.
+// Plan sorts candidates into those that a run would ask and those that it would not, by what
+// the book says of them. It asks neither a machine nor the cloud.
 func (p *Prober) Plan(ctx context.Context, candidates []Candidate) (*Plan, error) {
 	out := &Plan{Not: map[string][]Candidate{}}
 	slices.SortFunc(candidates, func(a, b Candidate) int {

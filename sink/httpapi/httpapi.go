@@ -77,7 +77,9 @@ type server struct {
 	description []byte
 }
 
-// New returns the handler for everything the sink serves.
+// New returns the handler for everything the sink serves: the pages, the API and the files that
+// they need. Store, Ready, Now and Log of the options are needed; what else is nil is what this
+// process does not answer.
 func New(options Options) (http.Handler, error) {
 	if options.Store == nil || options.Ready == nil || options.Now == nil || options.Log == nil {
 		return nil, errors.New("httpapi: Store, Ready, Now and Log are needed")

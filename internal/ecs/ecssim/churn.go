@@ -31,7 +31,9 @@ type Change struct {
 	Gone         bool   `json:"gone,omitempty"`
 }
 
-// Apply changes one instance.
+// Apply changes one instance: ErrNoInstance where none of that id
+// is there now, ErrNoLabel where the data files do not have the system or type, ErrOptions
+// where no instance has such a status.
 func (s *Simulator) Apply(id string, change Change) error {
 	sc, instance, ok := s.fleet.locate(id)
 	if !ok {

@@ -135,7 +135,7 @@ type Shown struct {
 	CreationTime time.Time `json:"creation_time"`
 }
 
-// Show is what is true of one live instance now.
+// Show is what is true of one live instance now; ErrNoInstance where there is none.
 func (s *Simulator) Show(id string) (*Shown, error) {
 	sc, instance, ok := s.fleet.locate(id)
 	if !ok {

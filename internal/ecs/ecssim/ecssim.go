@@ -151,10 +151,11 @@ type Server struct {
 	done chan struct{}
 }
 
-// Start serves a simulator on a free port of 127.0.0.1.
+// Start serves a simulator on a free port of 127.0.0.1 until it is closed.
 func Start(o Options) (*Server, error) { return Listen(o, "127.0.0.1:0") }
 
-// Listen serves a simulator on addr.
+// Listen serves a simulator on addr, "127.0.0.1:8080", until it is closed. What is wrong with
+// the options is ErrOptions.
 func Listen(o Options, addr string) (*Server, error) {
 	sim, err := New(o)
 	if err != nil {

@@ -29,7 +29,8 @@ func (q Quota) validate() error {
 	return nil
 }
 
-// ParseActionQuota reads "DescribeInstances=100".
+// ParseActionQuota reads "DescribeInstances=100": so many calls of the action in a window of
+// the quota. Anything else, and less than one call, is ErrOptions.
 func ParseActionQuota(text string) (action string, calls int, err error) {
 	action, v, ok := strings.Cut(text, "=")
 	if calls, err = strconv.Atoi(v); err != nil || !ok || calls < 1 {
