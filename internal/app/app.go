@@ -399,7 +399,7 @@ func (a *App) openStore(ctx context.Context) error {
 	if !db.NeedsReclassify() {
 		return nil
 	}
-	if err := db.Turn(ctx, a.classifier.Load()); err != nil {
+	if err := db.Switch(ctx, a.classifier.Load()); err != nil {
 		return fmt.Errorf("judge the stored fleet by the rule set in use: %w", err)
 	}
 	a.log.Info("stored fleet judged anew; what moved is told before results are read", "ruleset", a.classifier.Load().Digest())

@@ -100,8 +100,8 @@ const clockTolerance = int64(5e9)
 // leaves unapplied is as if it had never been tried; the same batch may be
 // applied again.
 func (db *DB) Apply(ctx context.Context, batch []event.Received) (Applied, error) {
-	db.turn.Lock()
-	defer db.turn.Unlock()
+	db.writing.Lock()
+	defer db.writing.Unlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	var done Applied

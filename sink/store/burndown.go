@@ -312,7 +312,7 @@ func (a *applier) ownersOf(sc *scope, named owners) (map[owned]int, error) {
 	}
 	floor := sc.Floor()
 	var rows [][]byte
-	for key, value := range scan(a.tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
+	for key, value := range entries(a.tx.Bucket(bucketBlocks), format.Key32(sc.no)) {
 		var orders format.Orders
 		var err error
 		if rows, orders, err = readBlock(a.tx, key, value, rows); err != nil {
@@ -668,7 +668,7 @@ func (v *View) Progress(number uint64) (*record.Progress, error) { return v.read
 func (r *reading) progress(number uint64) (*record.Progress, error) {
 	var out *record.Progress
 	err := r.view(func(tx *bbolt.Tx) error {
-		for key, v := range scan(tx.Bucket(bucketPoints), format.Key64(number)) {
+		for key, v := range entries(tx.Bucket(bucketPoints), format.Key64(number)) {
 			out = &record.Progress{}
 			if err := readPoint(v, &out.ProgressPoint); err != nil {
 				return err

@@ -107,7 +107,7 @@ type DB struct {
 	seen    atomic.Int64 // bbolt's transaction number of the last commit that readers see, or that is held back from them
 	commits commitStats
 
-	turn    sync.Mutex // held while results are applied or the rule set changes, over several transactions; taken before mu
+	writing sync.Mutex // held while results are applied or the rule set changes, over several transactions; taken before mu
 	mu      sync.Mutex // held by the writer for one transaction; guards everything below
 	closed  bool
 	broken  error
@@ -518,8 +518,8 @@ func (db *DB) Position() event.Position { return db.snap.Load().at }
 
 // StartOver lets the results stream be applied from its start again.
 func (db *DB) StartOver() error {
-	db.turn.Lock()
-	defer db.turn.Unlock()
+	db.writing.Lock()
+	defer db.writing.Unlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	return db.update(func(*bbolt.Tx) error {
@@ -541,7 +541,7 @@ func (db *DB) NeedsReclassify() bool {
 // keysOf copies the keys with a prefix.
 func keysOf(b *bbolt.Bucket, prefix []byte) [][]byte {
 	var keys [][]byte
-	for k := range scan(b, prefix) {
+	for k := range entries(b, prefix) {
 		keys = append(keys, bytes.Clone(k))
 	}
 	return keys
@@ -565,9 +565,9 @@ func putJSON(b *bbolt.Bucket, key []byte, value any) error {
 	return b.Put(key, v)
 }
 
-// scan ranges over the keys with a prefix. Keys and values are valid as long
+// entries ranges over the keys with a prefix. Keys and values are valid as long
 // as the transaction and must not be changed while it ranges.
-func scan(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
+func entries(b *bbolt.Bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		c := b.Cursor()
 		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {

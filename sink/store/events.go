@@ -209,7 +209,7 @@ func (q *queue[T]) published(db *DB, upto uint64) error {
 		*q.sent(&db.meta) = upto
 		bucket := tx.Bucket(q.bucket)
 		var keys [][]byte
-		for k := range scan(bucket, nil) {
+		for k := range entries(bucket, nil) {
 			if binary.BigEndian.Uint64(k) > upto {
 				break
 			}

@@ -131,7 +131,7 @@ func (a *applier) tooLate(at time.Time) bool {
 // launch template that was not listed by that clock would be none.
 func (a *applier) evidenceBefore(bucket *bbolt.Bucket, prefix []byte, before time.Time) error {
 	dated := map[string][]byte{}
-	for key, value := range scan(bucket, prefix) {
+	for key, value := range entries(bucket, prefix) {
 		is, err := readEvidence(value)
 		if err != nil {
 			return err
@@ -165,7 +165,7 @@ func (a *applier) pruneEvidence(bucket *bbolt.Bucket) error {
 	}
 	a.db.pruned = now
 	var old [][]byte
-	for key, value := range scan(bucket, nil) {
+	for key, value := range entries(bucket, nil) {
 		last, life, err := neededLast(key, value)
 		if err != nil {
 			return err
@@ -300,7 +300,7 @@ func (e *StoredEvidence) unused(facts *rules.Facts) string {
 func (v *View) Evidence(began time.Time) ([]record.Evidence, error) {
 	rows := map[string]*record.Evidence{}
 	err := v.view(func(tx *bbolt.Tx) error {
-		for key, value := range scan(tx.Bucket(bucketEvidence), nil) {
+		for key, value := range entries(tx.Bucket(bucketEvidence), nil) {
 			if isMove(key) {
 				continue // what was said before it, not evidence
 			}

@@ -129,7 +129,7 @@ func (db *DB) BetweenJudges(c Classifier, fn func()) {
 func (db *DB) Profiles() int {
 	n := 0
 	_ = db.view(func(tx *bbolt.Tx) error {
-		for _, v := range scan(tx.Bucket(bucketProfiles), nil) {
+		for _, v := range entries(tx.Bucket(bucketProfiles), nil) {
 			part, err := format.ReadProfiles(v, nil)
 			if err != nil {
 				return err
@@ -237,7 +237,7 @@ func (db *DB) Sorted(ctx context.Context, f Filter, by Sort, after *Place, limit
 // TurnAlone has everything judged by c, and does nothing of what follows, as a
 // process that ends then.
 func (db *DB) TurnAlone(ctx context.Context, c Classifier) error {
-	return db.locked(func() error { return db.turnLocked(ctx, db.o.judge(c)) })
+	return db.locked(func() error { return db.switchLocked(ctx, db.o.judge(c)) })
 }
 
 // Trend returns the fleet's totals at the end of the last n scans, the oldest

@@ -261,7 +261,7 @@ func (f *folder) first(fresh []journalRow) error {
 func (f *folder) forget(id []byte) error {
 	bucket := f.a.tx.Bucket(bucketHistory)
 	var keys [][]byte
-	for k := range scan(bucket, format.HistoryPrefix(f.sc.no, id)) {
+	for k := range entries(bucket, format.HistoryPrefix(f.sc.no, id)) {
 		keys = append(keys, append([]byte(nil), k...))
 	}
 	for _, k := range keys {

@@ -180,7 +180,7 @@ func (ix *index) loadBlocks(tx *bbolt.Tx, scope uint32) error {
 	prefix := format.Key32(scope)
 	var rows [][]byte
 	names := make([]uint32, 0, 4)
-	for key, v := range scan(tx.Bucket(bucketBlocks), prefix) {
+	for key, v := range entries(tx.Bucket(bucketBlocks), prefix) {
 		var orders format.Orders
 		var err error
 		if rows, orders, err = readBlock(tx, key, v, rows); err != nil {
@@ -225,7 +225,7 @@ func readBlock(tx *bbolt.Tx, key, value []byte, rows [][]byte) ([][]byte, format
 
 func (ix *index) loadJournal(tx *bbolt.Tx, scope uint32, seen func(string, uint32)) error {
 	var section format.Section
-	for key, value := range scan(tx.Bucket(bucketJournal), format.Key32(scope)) {
+	for key, value := range entries(tx.Bucket(bucketJournal), format.Key32(scope)) {
 		if err := format.ReadSection(value, &section); err != nil {
 			return fmt.Errorf("journal %x: %w", key, err)
 		}

@@ -422,7 +422,7 @@ func readOverlay(tx *bbolt.Tx, scope uint32) (*overlay, error) {
 	out := &overlay{rows: map[uint32]finding{}}
 	prefix := format.Key32(scope)
 	var section format.Section
-	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
+	for _, v := range entries(tx.Bucket(bucketJournal), prefix) {
 		if err := format.ReadSection(v, &section); err != nil {
 			return nil, err
 		}
@@ -444,7 +444,7 @@ func readOverlay(tx *bbolt.Tx, scope uint32) (*overlay, error) {
 		return nil, err
 	}
 	base := uint32(0)
-	for _, v := range scan(tx.Bucket(bucketOrders), prefix) {
+	for _, v := range entries(tx.Bucket(bucketOrders), prefix) {
 		orders, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err

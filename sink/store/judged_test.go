@@ -185,7 +185,7 @@ func TestAChangeOfRulesIsToldInBoundedParts(t *testing.T) {
 			}
 			apply(t, db, s.put(page("r1", rescanKind, hangzhou, "1.0", "1.0", 0, 10, fleet...)))
 			other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.Incompatible, "debian 7": rules.NeedsAction, "windows-server 2003": rules.Incompatible})
-			if err := db.Turn(t.Context(), other); err != nil {
+			if err := db.Switch(t.Context(), other); err != nil {
 				t.Fatal(err)
 			}
 			before := db.Stats().Commits

@@ -47,7 +47,7 @@ func (db *DB) reload() error {
 }
 
 func (db *DB) loadWords(tx *bbolt.Tx) error {
-	for k, value := range scan(tx.Bucket(bucketStrings), nil) {
+	for k, value := range entries(tx.Bucket(bucketStrings), nil) {
 		number, err := format.Number32(k)
 		if err != nil {
 			return err
@@ -64,7 +64,7 @@ func (db *DB) loadWords(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadProfiles(tx *bbolt.Tx) error {
-	for k, value := range scan(tx.Bucket(bucketSoftware), nil) {
+	for k, value := range entries(tx.Bucket(bucketSoftware), nil) {
 		id, err := format.Number32(k)
 		if err != nil || id > format.MaxProfile {
 			return format.OrCorrupt(err, "software number out of range")
@@ -94,7 +94,7 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 		db.profs.list = make([]format.Profile, 0, min((int(no)+1)*format.MaxChunk, 2*mostReserved))
 	}
 	var part []format.Profile
-	for k, value := range scan(tx.Bucket(bucketProfiles), nil) {
+	for k, value := range entries(tx.Bucket(bucketProfiles), nil) {
 		no, err := format.Number32(k)
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func (db *DB) loadProfiles(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadHardware(tx *bbolt.Tx) error {
-	for key, v := range scan(tx.Bucket(bucketHardware), nil) {
+	for key, v := range entries(tx.Bucket(bucketHardware), nil) {
 		hardware, err := storedHardware(v)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func storedHardware(v []byte) (rules.Hardware, error) {
 // loadClasses reads the classes, whose numbers rows and profiles hold: one that is missing
 // between others, or there twice, means that the file is damaged.
 func (db *DB) loadClasses(tx *bbolt.Tx) error {
-	for key, v := range scan(tx.Bucket(bucketClasses), nil) {
+	for key, v := range entries(tx.Bucket(bucketClasses), nil) {
 		class, err := format.ReadClass(v)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func (db *DB) loadClasses(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadScopes(tx *bbolt.Tx) error {
-	for k, value := range scan(tx.Bucket(bucketScopes), nil) {
+	for k, value := range entries(tx.Bucket(bucketScopes), nil) {
 		no, err := format.Number32(k)
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (db *DB) loadScopes(tx *bbolt.Tx) error {
 }
 
 func (db *DB) loadScans(tx *bbolt.Tx) error {
-	for key := range scan(tx.Bucket(bucketScans), nil) {
+	for key := range entries(tx.Bucket(bucketScans), nil) {
 		state, err := readRunning(tx, key)
 		if err != nil {
 			return err
@@ -288,7 +288,7 @@ func (db *DB) loadWaived(tx *bbolt.Tx, sc *scope, ix *index) error {
 		ix.class[i] = c
 	}
 	prefix := format.Key32(sc.no)
-	for k, value := range scan(tx.Bucket(bucketWaived), prefix) {
+	for k, value := range entries(tx.Bucket(bucketWaived), prefix) {
 		if ordinal, ok := ix.findID(k[4:]); ok {
 			class := *db.classes.at(ix.class[ordinal])
 			if err := format.ReadWaived(value, &class); err != nil {

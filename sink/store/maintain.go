@@ -181,7 +181,7 @@ func (db *DB) content(ctx context.Context) (map[string]uint64, error) {
 			}
 			hash := crc64.New(crc64.MakeTable(crc64.ECMA))
 			var lengths [16]byte
-			for key, value := range scan(bucket, nil) {
+			for key, value := range entries(bucket, nil) {
 				binary.LittleEndian.PutUint64(lengths[:], uint64(len(key)))
 				binary.LittleEndian.PutUint64(lengths[8:], uint64(len(value)))
 				for _, part := range [][]byte{lengths[:], key, value} {
@@ -244,7 +244,7 @@ func (db *DB) check(ctx context.Context) error {
 			{bucketParts, func(_, v []byte) error { return readParts(v, &pointParts{}) }},
 			{bucketMeta, checksum},
 		} {
-			for key, value := range scan(tx.Bucket(part.name), nil) {
+			for key, value := range entries(tx.Bucket(part.name), nil) {
 				if err := part.check(key, value); err != nil {
 					return fmt.Errorf("%s %x: %w", part.name, key, err)
 				}

@@ -239,7 +239,7 @@ const clockOff = 5 * time.Minute
 // moves reads the moves below a prefix of keys; nil is all of them.
 func moves(bucket *bbolt.Bucket, prefix []byte) iter.Seq2[record.Move, error] {
 	return func(yield func(record.Move, error) bool) {
-		for key, value := range scan(bucket, prefix) {
+		for key, value := range entries(bucket, prefix) {
 			if !isMove(key) {
 				continue
 			}

@@ -200,7 +200,7 @@ func TestOtherRulesHaveOnePointThoughNothingMoves(t *testing.T) {
 	turn := func(j *judge, points int) {
 		t.Helper()
 		for range 2 {
-			if err := db.Turn(t.Context(), j); err != nil {
+			if err := db.Switch(t.Context(), j); err != nil {
 				t.Fatal(err)
 			}
 			if err := db.Close(); err != nil {

@@ -69,7 +69,7 @@ func TestGoneInstancesAreLookedAtAsWell(t *testing.T) {
 	s.seq, s.now = 10_000, 2000
 	apply(t, db, s.put(whole("s9", hangzhou, 900, machine{id: "i-0-00", os: "debian 12"})...))
 	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible})
-	if err := db.Turn(t.Context(), other); err != nil {
+	if err := db.Switch(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	if got := db.Summary().Rejudging; got == nil || got.Of != 30 || db.Summary().Gone != 14 {

@@ -135,7 +135,7 @@ func (r *reading) lookup(tx *bbolt.Tx, judge *judge, sc *scopeSnap, id string) (
 		return nil, err
 	}
 	out := &Found{Record: rec, History: []record.Change{}}
-	for _, h := range scan(tx.Bucket(bucketHistory), format.HistoryPrefix(sc.no, []byte(id))) {
+	for _, h := range entries(tx.Bucket(bucketHistory), format.HistoryPrefix(sc.no, []byte(id))) {
 		var change record.Change
 		if err := format.ReadJSON("history", h, &change); err != nil {
 			return nil, err
@@ -186,7 +186,7 @@ func lookup(tx *bbolt.Tx, scope uint32, ids []string) (map[string]finding, error
 		wanted[id] = true
 	}
 	var section format.Section
-	for _, v := range scan(tx.Bucket(bucketJournal), prefix) {
+	for _, v := range entries(tx.Bucket(bucketJournal), prefix) {
 		if err := format.ReadSection(v, &section); err != nil {
 			return nil, err
 		}
@@ -228,7 +228,7 @@ func inBlock(tx *bbolt.Tx, scope uint32, id []byte) (*finding, []byte, int, erro
 func blockStarts(tx *bbolt.Tx, prefix []byte) (map[string]uint32, error) {
 	out := map[string]uint32{}
 	n := uint32(0)
-	for key, v := range scan(tx.Bucket(bucketOrders), prefix) {
+	for key, v := range entries(tx.Bucket(bucketOrders), prefix) {
 		orders, err := format.ReadOrders(v)
 		if err != nil {
 			return nil, err

@@ -30,9 +30,9 @@ func (db *DB) Reclassify(ctx context.Context, classifier Classifier) (Applied, e
 // classifier. An error from then on says that not all that moved became events
 // and Changes yet, and not that another classifier is in use.
 func (db *DB) Judge(ctx context.Context, classifier Classifier, inUse func()) (Applied, error) {
-	db.turn.Lock()
-	defer db.turn.Unlock()
-	told, old, err := db.turnTo(ctx, classifier)
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	told, old, err := db.switchTo(ctx, classifier)
 	if err != nil {
 		return told, err
 	}
@@ -45,12 +45,13 @@ func (db *DB) Judge(ctx context.Context, classifier Classifier, inUse func()) (A
 	return told, err
 }
 
-// Turn is the first part of Reclassify. NeedsReclassify reports true until
-// Reclassify has done the other.
-func (db *DB) Turn(ctx context.Context, classifier Classifier) error {
-	db.turn.Lock()
-	defer db.turn.Unlock()
-	if _, _, err := db.turnTo(ctx, classifier); err != nil {
+// Switch is the first part of Reclassify: everything that is read is of classifier afterwards,
+// and what moved by it is told nobody yet. NeedsReclassify reports true until Reclassify has
+// done that.
+func (db *DB) Switch(ctx context.Context, classifier Classifier) error {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	if _, _, err := db.switchTo(ctx, classifier); err != nil {
 		return err
 	}
 	return db.locked(db.pointByRules)
@@ -61,10 +62,10 @@ func (db *DB) telling() (is bool) {
 	return is
 }
 
-// turnTo has everything judged by classifier. What an earlier change left untold, to
+// switchTo has everything judged by classifier. What an earlier change left untold, to
 // another judgement than classifier's, is told before. It returns by what was judged
 // until now.
-func (db *DB) turnTo(ctx context.Context, classifier Classifier) (told Applied, old *judge, err error) {
+func (db *DB) switchTo(ctx context.Context, classifier Classifier) (told Applied, old *judge, err error) {
 	if n := len(classifier.Targets()); n == 0 || n > format.MaxTargets {
 		return told, nil, fmt.Errorf("store: %d targets; name 1 to %d", n, format.MaxTargets)
 	}
@@ -84,12 +85,12 @@ func (db *DB) turnTo(ctx context.Context, classifier Classifier) (told Applied, 
 			return told, nil, err
 		}
 	}
-	return told, db.judge.Load(), db.locked(func() error { return db.turnLocked(ctx, judge) })
+	return told, db.judge.Load(), db.locked(func() error { return db.switchLocked(ctx, judge) })
 }
 
-// turnLocked has every profile, and every instance that a waiver touches,
+// switchLocked has every profile, and every instance that a waiver touches,
 // judged by judge, in one transaction.
-func (db *DB) turnLocked(ctx context.Context, judge *judge) error {
+func (db *DB) switchLocked(ctx context.Context, judge *judge) error {
 	applier := db.begin()
 	applier.msg = &event.Received{Position: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, Stored: db.meta.Now}
 	applier.j = judge

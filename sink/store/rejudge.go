@@ -64,7 +64,7 @@ func (g *grader) setAside() error {
 		return err
 	}
 	for kind, name := range map[byte][]byte{beforeClasses: bucketClasses, beforeProfiles: bucketProfiles, beforeWaived: bucketWaived} {
-		for k, v := range scan(g.tx.Bucket(name), nil) {
+		for k, v := range entries(g.tx.Bucket(name), nil) {
 			if err := before.Put(beforeKey(kind, k), v); err != nil {
 				return err
 			}
@@ -135,7 +135,7 @@ func (t *teller) load() error {
 		if bucket == nil {
 			return fmt.Errorf("%w: what was judged before is missing", ErrCorrupt)
 		}
-		for _, v := range scan(bucket, []byte{beforeClasses}) {
+		for _, v := range entries(bucket, []byte{beforeClasses}) {
 			class, err := format.ReadClass(v)
 			if err != nil {
 				return err
@@ -143,7 +143,7 @@ func (t *teller) load() error {
 			t.classes = append(t.classes, class)
 		}
 		var part []format.Profile
-		for k, value := range scan(bucket, []byte{beforeProfiles}) {
+		for k, value := range entries(bucket, []byte{beforeProfiles}) {
 			no, err := format.Number32(k[1:])
 			if err != nil {
 				return err
@@ -257,7 +257,7 @@ func (t *teller) index(tx *bbolt.Tx, sc *scope) (*index, error) {
 func (t *teller) waivers(tx *bbolt.Tx, sc *scope, ix *index) error {
 	t.waived = map[uint32]outcome.Class{}
 	prefix := beforeKey(beforeWaived, format.Key32(sc.no))
-	for k, value := range scan(tx.Bucket(bucketBefore), prefix) {
+	for k, value := range entries(tx.Bucket(bucketBefore), prefix) {
 		if ordinal, ok := ix.findID(k[len(prefix):]); ok {
 			class, err := t.before(ix.at[ordinal].profile)
 			if err != nil {

@@ -129,7 +129,7 @@ func TestChangeOfJudgementIsToldToItsEnd(t *testing.T) {
 
 			path := filepath.Join(t.TempDir(), "store.db")
 			db := rejudged(t, path, c.from())
-			if err := db.Turn(t.Context(), c.to()); err != nil {
+			if err := db.Switch(t.Context(), c.to()); err != nil {
 				t.Fatal(err)
 			}
 			told := 0
@@ -234,7 +234,7 @@ func TestChangeOfJudgementLetsGoOfIndexes(t *testing.T) {
 	if db.Indexed() != 30 {
 		t.Fatalf("%d rows are indexed: the run proves nothing", db.Indexed())
 	}
-	if err := db.Turn(t.Context(), stricter); err != nil {
+	if err := db.Switch(t.Context(), stricter); err != nil {
 		t.Fatal(err)
 	}
 	if n := db.Indexed(); n > 0 {
@@ -495,18 +495,18 @@ func TestATurnToOtherRulesIsInTheProgressAtOnce(t *testing.T) {
 	none.targets = nil
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := db.Turn(t.Context(), none); err == nil {
+	if err := db.Switch(t.Context(), none); err == nil {
 		t.Error("a rule set without targets is in use")
 	}
 	other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
-	if err := db.Turn(stopped, other); !errors.Is(err, context.Canceled) {
+	if err := db.Switch(stopped, other); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 	before, err := db.Points(10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Turn(t.Context(), other); err != nil {
+	if err := db.Switch(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	points, err := db.Points(10)
@@ -538,7 +538,7 @@ func TestARegionThatIsForgottenMeanwhileIsToldNoMore(t *testing.T) {
 	for _, region := range []string{"cn-hangzhou", "cn-beijing"} { // the one at hand, and the one behind it
 		db := rejudged(t, filepath.Join(t.TempDir(), "store.db"), newJudge("a", oldOnes))
 		other := newJudge("b", map[string]rules.Level{"debian 12": rules.Incompatible, "centos 5.8": rules.NeedsAction})
-		if err := db.Turn(t.Context(), other); err != nil {
+		if err := db.Switch(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
 		third := 3

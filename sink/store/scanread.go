@@ -18,7 +18,7 @@ func (db *DB) Scans(n int) ([]record.Scan, error) { return db.published().scans(
 func (r *reading) scans(limit int) ([]record.Scan, error) {
 	var running, ended []record.Scan
 	err := r.view(func(tx *bbolt.Tx) error {
-		for k := range scan(tx.Bucket(bucketScans), nil) {
+		for k := range entries(tx.Bucket(bucketScans), nil) {
 			state, err := readRunning(tx, k)
 			if err != nil {
 				return err
@@ -82,7 +82,7 @@ func readRunning(tx *bbolt.Tx, id []byte) (*scans.Scan, error) {
 	if err := format.ReadJSON("scan", tx.Bucket(bucketScans).Get(id), state); err != nil {
 		return nil, err
 	}
-	for _, v := range scan(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
+	for _, v := range entries(tx.Bucket(bucketProgress), append(append([]byte(nil), id...), 0)) {
 		scope := &scans.Scope{}
 		if err := format.ReadJSON("progress of a scan", v, scope); err != nil {
 			return nil, err

@@ -86,7 +86,7 @@ func (a *applier) countFleet(counts []int) (map[string]*rules.ImageFleet, error)
 func (a *applier) keepFleet(scanID string, sc *scope, images map[string]*rules.ImageFleet) error {
 	bucket, prefix := a.tx.Bucket(bucketEvidence), evidencePrefix(sc.key, event.EvidenceFleet)
 	had := map[string]StoredEvidence{}
-	for key, v := range scan(bucket, prefix) {
+	for key, v := range entries(bucket, prefix) {
 		is, err := readEvidence(v)
 		if err != nil {
 			return err

@@ -170,7 +170,7 @@ func (v *View) addTemplates(out *record.StartGroups) error {
 				continue
 			}
 			prefix := evidencePrefix(sc.key, event.EvidenceTemplates)
-			for key, value := range scan(tx.Bucket(bucketEvidence), prefix) {
+			for key, value := range entries(tx.Bucket(bucketEvidence), prefix) {
 				is, err := readEvidence(value)
 				if err != nil {
 					return err
