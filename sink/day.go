@@ -76,13 +76,13 @@ func (s *Sink) settle(ctx context.Context) error {
 // before stays in use; where it fails afterwards, Run goes on telling what moved,
 // and reads no results before that is done.
 func (s *Sink) Judge(ctx context.Context, c store.Classifier, inUse func()) (moved int, err error) {
-	turned := false
+	switched := false
 	applied, err := s.db.Judge(ctx, c, func() {
-		turned = true
+		switched = true
 		inUse()
 	})
 	if err != nil {
-		if turned {
+		if switched {
 			s.untold.Store(true)
 		}
 		return 0, err
