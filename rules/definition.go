@@ -239,8 +239,8 @@ func (o *Observation) UnmarshalYAML(unmarshal func(any) error) error {
 	if unmarshal(&o.Name) == nil {
 		return nil
 	}
-	type plain Observation
-	return unmarshal((*plain)(o))
+	type observation Observation // without this method; what is wrong is said to be in one of that name
+	return unmarshal((*observation)(o))
 }
 
 // Facts are the facts that o spells.

@@ -33,6 +33,17 @@ rules overlay 2 line 3: field rulz not found in Definition`
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// A fixture has two forms, and a mistake in it is named by what it is in.
+	_, err = catalog.Load([]byte("version: 1\nrules:\n  - {id: a, fire: [{os_nam: x, colour: red}], hold: [[]]}\n"))
+	if err == nil {
+		t.Fatal("a fixture with fields that nobody knows is taken")
+	}
+	want = `rules overlay 1 line 3: field os_nam not found in observation
+rules overlay 1 line 3: field colour not found in observation
+rules overlay 1 line 3: cannot unmarshal !!seq into observation`
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // A file of the largest size is read, and of a larger one nothing.

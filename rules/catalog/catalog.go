@@ -161,6 +161,9 @@ func decode(number int, data []byte) (layer layer, mistakes Error) {
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 
+// withoutPackage leaves the types of Go out of what the YAML decoder says.
+var withoutPackage = strings.NewReplacer(" in type rules.", " in ", " into rules.", " into ")
+
 // decodeMistakes takes the lines out of what the YAML decoder says.
 func decodeMistakes(number int, err error) Error {
 	lines := []string{err.Error()}
@@ -169,10 +172,10 @@ func decodeMistakes(number int, err error) Error {
 	}
 	var out Error
 	for _, l := range lines {
-		mistake := Mistake{Document: number, Text: strings.ReplaceAll(strings.TrimPrefix(l, "yaml: "), " in type rules.", " in ")}
+		mistake := Mistake{Document: number, Text: withoutPackage.Replace(strings.TrimPrefix(l, "yaml: "))}
 		if g := yamlLine.FindStringSubmatch(l); g != nil {
 			mistake.Line, _ = strconv.Atoi(g[1])
-			mistake.Text = strings.ReplaceAll(g[2], " in type rules.", " in ")
+			mistake.Text = withoutPackage.Replace(g[2])
 		}
 		out = append(out, mistake)
 	}
