@@ -30,8 +30,8 @@ func namedServer(address string) (*localServer, error) {
 }
 
 // shown is the address without a password.
-func (d *localServer) shown() string {
-	address, err := url.Parse(d.URL)
+func (s *localServer) shown() string {
+	address, err := url.Parse(s.URL)
 	if err != nil {
 		return "the server"
 	}
@@ -67,18 +67,18 @@ func copyFrom(ctx context.Context, server *localServer, types string, classifier
 }
 
 // fetch gets one file, whole or not at all.
-func (d *localServer) fetch(ctx context.Context, path, to string) (err error) {
+func (s *localServer) fetch(ctx context.Context, path, to string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	const preparing = 10 * time.Minute // a large store is copied first
 	idle := time.AfterFunc(preparing, func() { cancel(errors.New("nothing came for too long")) })
 	defer idle.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+path, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", d.shown(), err)
+		return fmt.Errorf("ask %s: %w", s.shown(), err)
 	}
-	if d.Key != "" {
-		req.Header.Set("Authorization", "Bearer "+d.Key)
+	if s.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.Key)
 	}
 	client := http.Client{
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSHandshakeTimeout: slowest},
@@ -91,18 +91,18 @@ func (d *localServer) fetch(ctx context.Context, path, to string) (err error) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
-		return fmt.Errorf("%s answers %s to GET %s: %s", d.shown(), resp.Status, path, strings.TrimSpace(string(said)))
+		return fmt.Errorf("%s answers %s to GET %s: %s", s.shown(), resp.Status, path, strings.TrimSpace(string(said)))
 	}
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("copy the store of %s: %w", d.shown(), err)
+		return fmt.Errorf("copy the store of %s: %w", s.shown(), err)
 	}
 	n, err := io.Copy(out, &watched{resp.Body, idle})
 	if err = errors.Join(err, out.Close()); err != nil {
-		return fmt.Errorf("copy the store of %s to %s: %w; name a folder with room with TMPDIR", d.shown(), filepath.Dir(to), errors.Join(err, context.Cause(ctx)))
+		return fmt.Errorf("copy the store of %s to %s: %w; name a folder with room with TMPDIR", s.shown(), filepath.Dir(to), errors.Join(err, context.Cause(ctx)))
 	}
 	if resp.ContentLength >= 0 && n != resp.ContentLength {
-		return fmt.Errorf("copy the store of %s: %d of %d bytes came", d.shown(), n, resp.ContentLength)
+		return fmt.Errorf("copy the store of %s: %d of %d bytes came", s.shown(), n, resp.ContentLength)
 	}
 	return nil
 }

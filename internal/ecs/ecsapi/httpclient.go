@@ -65,18 +65,18 @@ type httpClient struct {
 
 // clock compares this machine's clock with the Date of an answer, now and
 // then.
-func (g *httpClient) clock(header http.Header, now time.Time) {
-	if now.Unix() < g.lookAt.Load() {
+func (c *httpClient) clock(header http.Header, now time.Time) {
+	if now.Unix() < c.lookAt.Load() {
 		return
 	}
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		g.ahead.Store(int64(now.Sub(date)))
-		g.lookAt.Store(now.Unix() + 10)
+		c.ahead.Store(int64(now.Sub(date)))
+		c.lookAt.Store(now.Unix() + 10)
 	}
 }
 
-func (g *httpClient) skew() (time.Duration, bool) {
-	return time.Duration(g.ahead.Load()).Round(time.Second), g.lookAt.Load() > 0
+func (c *httpClient) skew() (time.Duration, bool) {
+	return time.Duration(c.ahead.Load()).Round(time.Second), c.lookAt.Load() > 0
 }
 
 func newHTTPClient(options *Options, policy dialPolicy) (*httpClient, error) {
@@ -186,22 +186,22 @@ func direct(f func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.U
 	}
 }
 
-func (g *httpClient) close() { g.client.CloseIdleConnections() }
+func (c *httpClient) close() { c.client.CloseIdleConnections() }
 
 // call sends a request within the time limit and reads the whole answer within the
 // size limit into the exchange.
-func (g *httpClient) call(req *http.Request, attempt *exchange) error {
-	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
+func (c *httpClient) call(req *http.Request, attempt *exchange) error {
+	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
-	attempt.err = g.exchange(req.WithContext(ctx), attempt)
+	attempt.err = c.exchange(req.WithContext(ctx), attempt)
 	return attempt.err
 }
 
-func (g *httpClient) exchange(req *http.Request, attempt *exchange) error {
-	if !g.gzip {
+func (c *httpClient) exchange(req *http.Request, attempt *exchange) error {
+	if !c.gzip {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
-	resp, err := g.client.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err // its text holds the query
@@ -210,7 +210,7 @@ func (g *httpClient) exchange(req *http.Request, attempt *exchange) error {
 	}
 	defer resp.Body.Close()
 	attempt.status, attempt.header = resp.StatusCode, resp.Header
-	g.clock(resp.Header, time.Now())
+	c.clock(resp.Header, time.Now())
 	switch {
 	case resp.StatusCode >= 400:
 		attempt.failed, err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
@@ -226,23 +226,23 @@ func (g *httpClient) exchange(req *http.Request, attempt *exchange) error {
 	if !isJSON(resp.Header.Get("Content-Type")) {
 		return fmt.Errorf("%w but as %q", errContentType, clip(resp.Header.Get("Content-Type"), 60))
 	}
-	if resp.ContentLength > g.maxBody {
-		return fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
+	if resp.ContentLength > c.maxBody {
+		return fmt.Errorf("%w of %d bytes", errTooLarge, c.maxBody)
 	}
-	return g.read(resp, attempt)
+	return c.read(resp, attempt)
 }
 
-func (g *httpClient) read(resp *http.Response, exchange *exchange) error {
+func (c *httpClient) read(resp *http.Response, exchange *exchange) error {
 	room := 64 << 10 // of an answer of unknown length
 	if n := resp.ContentLength; n > 0 {
 		room = int(n) + bytes.MinRead + padding
 	}
 	body := bodies.Get().(*bytes.Buffer)
 	body.Grow(room)
-	n, err := body.ReadFrom(io.LimitReader(resp.Body, g.maxBody+1))
+	n, err := body.ReadFrom(io.LimitReader(resp.Body, c.maxBody+1))
 	switch exchange.body = body; {
-	case err == nil && n > g.maxBody:
-		err = fmt.Errorf("%w of %d bytes", errTooLarge, g.maxBody)
+	case err == nil && n > c.maxBody:
+		err = fmt.Errorf("%w of %d bytes", errTooLarge, c.maxBody)
 	case err == nil && n == 0:
 		err = errEmpty
 	}
