@@ -116,7 +116,7 @@ func (p *Producer) HandleScan(ctx context.Context, req *event.ScanRequested, epo
 		return &event.ScanPlanned{ScanID: req.ScanID, Kind: req.Kind, Reason: req.Reason, Epoch: epoch, Part: name, More: true}
 	}
 	head := part("accounts")
-	head.Failed, head.Accounts = failed, accounts.planned
+	head.Failed, head.Unidentified, head.Accounts, head.Named = failed, accounts.unidentified, accounts.planned, accounts.named
 	at := map[string]event.PlannedAccount{}
 	for i := range head.Accounts {
 		x := &head.Accounts[i]
@@ -167,6 +167,9 @@ type meant struct {
 	ids     []string // to be looked at
 	planned []event.PlannedAccount
 	all     bool // there is no other account
+	named   bool // somebody named them
+	// unidentified are those that have a name and whose id could not be found out.
+	unidentified []event.Unidentified
 }
 
 // accountsOf says which accounts a request means, and what is wrong with the
@@ -177,6 +180,7 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ou
 		return out, nil, ctx.Err()
 	}
 	out.all = err == nil && len(req.Accounts) == 0 && whole
+	out.named = len(req.Accounts) > 0 || p.roster.named()
 	if err != nil {
 		// What was not listed is not known by its id: the failure is nobody's own.
 		failed = append(failed, failure(ecs.Scope{}, "ListAccounts", fmt.Errorf("not every account could be listed: %w", err)))
@@ -194,7 +198,11 @@ func (p *Producer) accountsOf(ctx context.Context, req *event.ScanRequested) (ou
 		switch {
 		case !wanted(account) || account.Excluded:
 		case account.Err != nil:
-			failed = append(failed, failure(ecs.Scope{Account: account.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", account, account.Err)))
+			cause := failure(ecs.Scope{Account: account.ID}, "GetCallerIdentity", fmt.Errorf("account %s: %w", account, account.Err))
+			failed = append(failed, cause)
+			if account.ID == "" && account.Name != ecs.BaseCredentials {
+				out.unidentified = append(out.unidentified, event.Unidentified{Name: account.Name, Failure: cause})
+			}
 		default:
 			out.ids = append(out.ids, account.ID)
 		}

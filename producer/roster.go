@@ -71,6 +71,13 @@ func (r *Roster) Use(source Accounts, wanted []string) {
 	r.last, r.at, r.regionOf = nil, time.Time{}, map[string]regionList{}
 }
 
+// named says whether it is narrowed to accounts that somebody named.
+func (r *Roster) named() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.wanted) > 0
+}
+
 // Accounts asks which accounts there are. The error is what kept some of them
 // from being listed; those that were listed before are then among the accounts
 // all the same.

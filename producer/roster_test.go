@@ -47,7 +47,7 @@ func whole(t *testing.T, j *journal) *event.ScanPlanned {
 			t.Errorf("part %d of %d says that more follow: %v", i, len(parts), m.More)
 		}
 		out.Scopes, out.Failed = append(out.Scopes, m.Scopes...), append(out.Failed, m.Failed...)
-		out.AllAccounts = m.AllAccounts
+		out.AllAccounts, out.Named = m.AllAccounts, out.Named || m.Named
 		for _, a := range m.Accounts {
 			at := slices.IndexFunc(out.Accounts, func(x event.PlannedAccount) bool { return x.ID == a.ID })
 			if at < 0 {
@@ -88,8 +88,36 @@ func TestAnAccountThatCannotBeIdentifiedIsNamed(t *testing.T) {
 	c := &cloud{regions: []string{"cn-x"}}
 	r := producer.NewRoster(&directory{accounts: []ecs.Account{{ID: "1"}, {Name: "prod", Err: errors.New("no keys")}, {ID: "9", Excluded: true}}}, c, nil, time.Now)
 	got, _ := plan(t, c, r, &event.ScanRequested{})
-	if len(got.Scopes) != 1 || len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Error, "prod: no keys") {
+	if len(got.Scopes) != 1 || len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Error, "prod: no keys") || len(got.Unidentified) != 1 || got.Unidentified[0] != (event.Unidentified{Name: "prod", Failure: got.Failed[0]}) {
 		t.Errorf("plan %+v", got)
+	}
+	// What stands for the credentials of the process is no name that somebody gave.
+	r = producer.NewRoster(&directory{accounts: []ecs.Account{{Name: ecs.BaseCredentials, Err: errors.New("no keys")}}}, c, nil, time.Now)
+	if got, _ := plan(t, c, r, &event.ScanRequested{}); len(got.Failed) != 1 || len(got.Unidentified) != 0 {
+		t.Errorf("plan %+v", got)
+	}
+}
+
+// Whoever names accounts, in the request or for the whole process, learns nothing of those
+// that cannot be identified.
+func TestAPlanSaysThatItsAccountsWereNamed(t *testing.T) {
+	c := &cloud{regions: []string{"cn-x"}}
+	d := &directory{accounts: []ecs.Account{{ID: "1", Name: "shop"}, {Name: "lab", Err: errors.New("no keys")}}}
+	for name, asked := range map[string]struct {
+		wanted []string
+		req    event.ScanRequested
+		named  bool
+		failed int
+	}{
+		"all":                       {nil, event.ScanRequested{}, false, 1},
+		"one region of all":         {nil, event.ScanRequested{Regions: []string{"cn-x"}}, false, 1},
+		"one account":               {nil, event.ScanRequested{Accounts: []string{"1"}}, true, 0},
+		"a producer of one account": {[]string{"shop"}, event.ScanRequested{}, true, 0},
+	} {
+		got, _ := plan(t, c, producer.NewRoster(d, c, asked.wanted, time.Now), &asked.req)
+		if got.Named != asked.named || len(got.Failed) != asked.failed {
+			t.Errorf("%s: named %v, failed %v", name, got.Named, got.Failed)
+		}
 	}
 }
 

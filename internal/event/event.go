@@ -169,6 +169,12 @@ type ScanPlanned struct {
 	// AllAccounts says that there is no account that the scan was not about:
 	// whichever was scanned before and is not among them is not there any more.
 	AllAccounts bool `json:"all_accounts,omitempty"`
+	// Unidentified gives the failures of accounts whose id could not be found out
+	// the names of these; they are among Failed.
+	Unidentified []Unidentified `json:"unidentified,omitempty"`
+	// Named says that the scan is about accounts that somebody named, and tells
+	// nothing of those that could not be identified.
+	Named bool `json:"named,omitempty"`
 	// Part names a part of the announcement; More says that others follow it.
 	Part string `json:"part,omitempty"`
 	More bool   `json:"more,omitempty"`
@@ -184,10 +190,11 @@ const (
 // Parts splits the announcement into parts that fit a message. Its own Part and
 // More are those of the whole.
 func (m *ScanPlanned) Parts() []*ScanPlanned {
-	count := max(1, parts(len(m.Scopes), scopesInPart), parts(len(m.Failed), failuresInPart), parts(len(m.Accounts), accountsInPart))
+	count := max(1, parts(len(m.Scopes), scopesInPart), parts(len(m.Failed), failuresInPart), parts(len(m.Unidentified), failuresInPart), parts(len(m.Accounts), accountsInPart))
 	out := make([]*ScanPlanned, count)
 	for i := range out {
 		part := *m
+		part.Unidentified = cut(m.Unidentified, i, failuresInPart)
 		part.Scopes, part.Failed, part.Accounts = cut(m.Scopes, i, scopesInPart), cut(m.Failed, i, failuresInPart), cut(m.Accounts, i, accountsInPart)
 		if i > 0 {
 			part.InstanceIDs = nil
@@ -205,6 +212,13 @@ func parts(n, size int) int { return (n + size - 1) / size }
 
 func cut[T any](list []T, i, size int) []T {
 	return list[min(i*size, len(list)):min((i+1)*size, len(list))]
+}
+
+// Unidentified is an account of which nothing is known but what the configuration
+// calls it, and why.
+type Unidentified struct {
+	Name    string         `json:"name"`
+	Failure record.Failure `json:"failure"`
 }
 
 // PlannedAccount is what planning a scan came to for one account.

@@ -179,6 +179,7 @@ type Numbers struct {
 // ScanScope is what a scan knows of one account and region.
 type ScanScope struct {
 	Account      string       `json:"account"`
+	AccountName  string       `json:"account_name,omitempty"` // of an account that could not be identified
 	Region       string       `json:"region"`
 	Completeness Completeness `json:"completeness"`
 	Instances    int          `json:"instances"` // distinct ones that were stored, by whatever attempt

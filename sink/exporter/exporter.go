@@ -7,6 +7,7 @@
 package exporter
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -275,7 +276,7 @@ func scopes(scopes []record.ScopeStatus, ch chan<- prometheus.Metric) {
 			unlisted[label(scopeStatus.Account)]++
 			continue
 		}
-		k := key{label(scopeStatus.Account), label(scopeStatus.Region)}
+		k := key{label(cmp.Or(scopeStatus.Account, scopeStatus.AccountName, unidentified)), label(scopeStatus.Region)}
 		if scopeStatus.LastEnd != nil {
 			complete[k] = 0
 			if scopeStatus.Completeness == record.ScopeComplete {
@@ -346,6 +347,11 @@ func stats(counted *store.Stats, ch chan<- prometheus.Metric) {
 		ch <- gauge(lastObservation, float64(counted.Observed.UnixMilli())/1e3)
 	}
 }
+
+// unidentified is the account of what failed before it was known of which account, and
+// which has no name either, such as a list of accounts. Without a series of its own an
+// account that was never identified would be missing from what is counted and alerted on.
+const unidentified = "unknown"
 
 // maxLabel bounds a label's length in bytes.
 const maxLabel = 120

@@ -64,6 +64,8 @@ func small() *fixed {
 				{Account: "prod", Region: "cn-hangzhou", Instances: 5, Completeness: record.ScopeComplete, LastEnd: &end, LastComplete: &end, Numbers: &record.Numbers{Counted: new(5), Listed: 5, Published: 5, Classified: 5, Stored: 5}},
 				{Account: "prod", Region: "cn-beijing", Completeness: record.ScopeFailed, LastEnd: &end},
 				{Account: "prod", Region: "cn-new", Completeness: record.ScopePending},
+				{AccountName: "lab", Completeness: record.ScopeFailed, LastEnd: &end},
+				{Completeness: record.ScopeFailed, LastEnd: &end},
 			},
 		},
 		standings: &store.Standings{

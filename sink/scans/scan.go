@@ -13,23 +13,27 @@ import (
 // Scan is a scan or rescan that runs, or whose first messages overtook its
 // plan.
 type Scan struct {
-	ID       string                `json:"id"`
-	Kind     event.Kind            `json:"kind"`
-	Planned  bool                  `json:"planned"`
-	Reason   string                `json:"reason"`
-	Epoch    time.Time             `json:"epoch"` // no page of it was observed before
-	Start    time.Time             `json:"start"`
-	Scopes   []ecs.Scope           `json:"scopes"` // planned, by account and region
-	Failed   []record.Failure      `json:"failed"` // accounts and regions that could not be planned
-	Excluded []record.AccountLabel `json:"excluded,omitempty"`
-	New      int                   `json:"new"`
-	Changed  int                   `json:"changed"`
-	Gone     int                   `json:"gone"`
-	Open     bool                  `json:"open,omitempty"`     // parts of the announcement are still to come
-	Accounts []record.AccountLabel `json:"accounts,omitempty"` // that the announcement named, by id
-	Awaited  []string              `json:"awaited,omitempty"`  // of them, those whose regions are not known yet
-	Touched  int64                 `json:"touched"`            // broker's time of its last message, unix nanoseconds
-	Asked    []string              `json:"asked,omitempty"`    // ids of a rescan, ascending
+	ID      string           `json:"id"`
+	Kind    event.Kind       `json:"kind"`
+	Planned bool             `json:"planned"`
+	Reason  string           `json:"reason"`
+	Epoch   time.Time        `json:"epoch"` // no page of it was observed before
+	Start   time.Time        `json:"start"`
+	Scopes  []ecs.Scope      `json:"scopes"` // planned, by account and region
+	Failed  []record.Failure `json:"failed"` // accounts and regions that could not be planned
+	// Unidentified names the accounts of which those among Failed are whose id could
+	// not be found out.
+	Unidentified []event.Unidentified  `json:"unidentified,omitempty"`
+	Excluded     []record.AccountLabel `json:"excluded,omitempty"`
+	New          int                   `json:"new"`
+	Changed      int                   `json:"changed"`
+	Gone         int                   `json:"gone"`
+	Open         bool                  `json:"open,omitempty"`     // parts of the announcement are still to come
+	Named        bool                  `json:"named,omitempty"`    // it is about accounts that somebody named, and no others
+	Accounts     []record.AccountLabel `json:"accounts,omitempty"` // that the announcement named, by id
+	Awaited      []string              `json:"awaited,omitempty"`  // of them, those whose regions are not known yet
+	Touched      int64                 `json:"touched"`            // broker's time of its last message, unix nanoseconds
+	Asked        []string              `json:"asked,omitempty"`    // ids of a rescan, ascending
 
 	Progress map[ecs.Scope]*Scope `json:"-"`
 }
@@ -67,6 +71,12 @@ func (s *Scan) Plan(planned *event.ScanPlanned, stored int64) bool {
 				s.Failed = append(s.Failed, f)
 			}
 		}
+		for _, u := range planned.Unidentified {
+			if !slices.Contains(s.Unidentified, u) {
+				s.Unidentified = append(s.Unidentified, u)
+			}
+		}
+		s.Named = s.Named || planned.Named
 		s.Scopes = append(s.Scopes, planned.Scopes...)
 		slices.SortFunc(s.Scopes, ecs.Scope.Compare)
 		s.Scopes = slices.Compact(s.Scopes)
@@ -159,13 +169,24 @@ func (s *Scan) Report() record.Scan {
 	}
 	for _, f := range s.Failed {
 		out.Done++
-		out.Scopes = append(out.Scopes, record.ScanScope{Account: f.Account, Region: f.Region, Completeness: record.ScopeFailed, Failures: []record.Failure{f}})
+		out.Scopes = append(out.Scopes, record.ScanScope{Account: f.Account, AccountName: s.unidentified(f), Region: f.Region, Completeness: record.ScopeFailed, Failures: []record.Failure{f}})
 	}
 	slices.SortStableFunc(out.Scopes, func(a, b record.ScanScope) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
 	out.Accounts = s.accounts(out.Scopes)
 	return out
+}
+
+// unidentified is the name of the account that a failure is of, where its id could not
+// be found out, "" of any other failure.
+func (s *Scan) unidentified(f record.Failure) string {
+	for _, u := range s.Unidentified {
+		if u.Failure == f {
+			return u.Name
+		}
+	}
+	return ""
 }
 
 // accounts sums the scopes, which are sorted, up by account.

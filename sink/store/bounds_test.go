@@ -543,7 +543,7 @@ func TestEveryPartOfAnEndedScanIsTold(t *testing.T) {
 	if got := db.Stats().Accounts["prod"]; len(got.Failures) != 1 || got.Failures[0].Error != "denied" {
 		t.Errorf("%+v", got)
 	}
-	if got := standings(db); got != "prod/ 0 failed, prod/cn-beijing 1 complete, prod/cn-hangzhou 0 failed, prod/cn-shenzhen 1 partial" {
+	if got := standings(db); got != "/ 0 failed, prod/ 0 failed, prod/cn-beijing 1 complete, prod/cn-hangzhou 0 failed, prod/cn-shenzhen 1 partial" {
 		t.Error(got)
 	}
 	if rows, _ := db.Blocks(); rows != 2 {

@@ -79,11 +79,12 @@ type meta struct {
 	Questions uint64                   `json:"questions,omitempty"`
 	Asked     uint64                   `json:"asked,omitempty"` // questions up to here are published
 	Accounts  map[string]AccountStatus `json:"accounts"`
-	Nobodys   *AccountStatus           `json:"nobodys,omitempty"`   // what the last scan failed of before it was known of which account
-	Excluded  []record.AccountLabel    `json:"excluded,omitempty"`  // as of the last scan of all accounts
-	Labels    map[string]string        `json:"labels,omitempty"`    // account -> what people call it
-	Rejudging *rejudging               `json:"rejudging,omitempty"` // a change of judgement that is not told to its end
-	Forgotten []record.Forgotten       `json:"forgotten,omitempty"` // the newest last
+	// Unidentified is what the last scan failed of before it was known of which account.
+	Unidentified *unidentified         `json:"unidentified,omitempty"`
+	Excluded     []record.AccountLabel `json:"excluded,omitempty"`  // as of the last scan of all accounts
+	Labels       map[string]string     `json:"labels,omitempty"`    // account -> what people call it
+	Rejudging    *rejudging            `json:"rejudging,omitempty"` // a change of judgement that is not told to its end
+	Forgotten    []record.Forgotten    `json:"forgotten,omitempty"` // the newest last
 	// Since the last point of progress, whose number Points is.
 	Points     uint64                   `json:"points,omitempty"`
 	Moves      map[string]*record.Moves `json:"moves,omitempty"` // by target

@@ -232,3 +232,68 @@ func TestWhatFailedOfNoKnownAccountIsNotLeftOutOfTheTotals(t *testing.T) {
 		t.Errorf("after one without it: %s", diff)
 	}
 }
+
+// What failed of accounts that could not be identified stays told of, each by its name, until
+// a scan has looked at them again: one of other accounts, which somebody named, did not, nor
+// did one whose request could not be read.
+func TestAScanOfNamedAccountsForgetsNoOtherThatCouldNotBeIdentified(t *testing.T) {
+	refused := func(name string) record.Failure {
+		return record.Failure{API: "GetCallerIdentity", Class: "credentials", Error: "account " + name + ": the key is not known"}
+	}
+	directory := record.Failure{API: "ListAccounts", Class: "transient", Error: "not every account could be listed"}
+	fails := func(m *event.ScanPlanned, failed []record.Failure) *event.ScanPlanned {
+		m.Failed = failed
+		for _, f := range failed {
+			if name, is := strings.CutSuffix(f.Error, ": the key is not known"); is {
+				m.Unidentified = append(m.Unidentified, event.Unidentified{Name: strings.TrimPrefix(name, "account "), Failure: f})
+			}
+		}
+		return m
+	}
+	later := directory
+	later.RequestID = "another"
+	prod, lab := event.PlannedAccount{ID: "prod", Name: "shop", AllRegions: true, Listed: true}, event.PlannedAccount{ID: "7", Name: "lab", AllRegions: true, Listed: true}
+	scan := func(accounts []event.PlannedAccount, named bool, failed ...record.Failure) *event.ScanPlanned {
+		m := about("s2", 100, accounts, hangzhou)
+		m.Named = named
+		return fails(m, failed)
+	}
+	none := []record.Failure(nil)
+	for name, c := range map[string]struct {
+		then *event.ScanPlanned // nil: it could not be read
+		want []record.Failure
+	}{
+		"a scan of all without them":            {scan([]event.PlannedAccount{prod}, false), none},
+		"a scan of all that fails of one":       {scan([]event.PlannedAccount{prod}, false, refused("lab")), []record.Failure{refused("lab")}},
+		"a scan of another account":             {scan([]event.PlannedAccount{prod}, true), []record.Failure{directory, refused("lab"), refused("plant")}},
+		"a scan of one, which is identified":    {scan([]event.PlannedAccount{lab}, true), []record.Failure{directory, refused("plant")}},
+		"a scan of one, which is not":           {scan([]event.PlannedAccount{prod}, true, refused("lab")), []record.Failure{directory, refused("plant"), refused("lab")}},
+		"a scan that fails in the same way":     {scan([]event.PlannedAccount{prod}, true, later), []record.Failure{refused("lab"), refused("plant"), later}},
+		"a scan whose request cannot be read":   {nil, []record.Failure{directory, refused("lab"), refused("plant")}},
+		"a scan of one that is not to be found": {scan([]event.PlannedAccount{prod}, true, refused("typo")), []record.Failure{directory, refused("lab"), refused("plant"), refused("typo")}},
+	} {
+		db, s := fresh(t), newStream()
+		s.now = 50
+		first := fails(about("s1", 10, []event.PlannedAccount{prod}, hangzhou), []record.Failure{directory, refused("lab"), refused("plant")})
+		apply(t, db, s.put(first))
+		apply(t, db, s.put(read("s1", hangzhou, 10, machine{id: "i-1", os: "debian 12"})...))
+		if c.then != nil {
+			apply(t, db, s.put(c.then))
+			apply(t, db, s.put(read("s2", hangzhou, 100, machine{id: "i-1", os: "debian 12"})...))
+		} else {
+			apply(t, db, s.put(&event.ScanAborted{ScanID: "s2", Kind: scanKind, Reason: "its request could not be read"}))
+		}
+		got := none
+		for _, sc := range db.Summary().Scopes {
+			if sc.Account == "" {
+				got = append(got, sc.Failures...)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if len(db.Figures().Summary.Scopes) != len(db.Summary().Scopes) {
+			t.Errorf("%s: a scrape and a query are told of other scopes", name)
+		}
+	}
+}

@@ -370,15 +370,17 @@ func (a *applier) end(state *scans.Scan, abort string) error {
 func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 	epoch := state.Epoch.UnixNano()
 	accounts := map[string]*AccountStatus{}
-	var nobodys *AccountStatus
+	var unidentified []event.Unidentified
 	took := map[string]time.Duration{}
 	for _, acc := range final.Accounts {
 		took[acc.Account] = time.Duration(acc.Seconds * float64(time.Second))
 	}
 	for i := range final.Scopes {
 		row := &final.Scopes[i]
-		if row.Account == "" && len(row.Failures) > 0 {
-			nobodys = &AccountStatus{ScanID: state.ID, Epoch: epoch, EndedAt: *final.EndedAt, Failures: row.Failures}
+		if row.Account == "" {
+			for _, failure := range row.Failures {
+				unidentified = append(unidentified, event.Unidentified{Name: row.AccountName, Failure: failure})
+			}
 		}
 		if !usable(row.Account) {
 			continue
@@ -408,9 +410,7 @@ func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 			a.fold[sc] = true
 		}
 	}
-	if had := a.db.meta.Nobodys; had == nil || epoch >= had.Epoch {
-		a.db.meta.Nobodys = nobodys
-	}
+	a.keepUnidentified(state, unidentified, *final.EndedAt)
 	for name, acc := range accounts {
 		if had, ok := a.db.meta.Accounts[name]; !ok || epoch >= had.Epoch {
 			if a.db.meta.Accounts == nil {
@@ -420,6 +420,33 @@ func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 		}
 	}
 	return nil
+}
+
+// keepUnidentified keeps what a scan failed of before it was known of which account. A
+// scan that looked at every account knows all of it. One of named accounts knows of these
+// alone, and one whose request could not be read of none: what was known of the others
+// stays, or a report would be complete without them.
+func (a *applier) keepUnidentified(state *scans.Scan, failed []event.Unidentified, at time.Time) {
+	had, epoch := a.db.meta.Unidentified, state.Epoch.UnixNano()
+	if had != nil && epoch < had.Epoch && state.Planned {
+		return
+	}
+	if had != nil && (state.Named || !state.Planned) {
+		kept := slices.DeleteFunc(slices.Clone(had.Failed), func(was event.Unidentified) bool {
+			identified := was.Name != "" && slices.ContainsFunc(state.Accounts, func(x record.AccountLabel) bool { return x.Name == was.Name })
+			return identified || slices.ContainsFunc(failed, func(now event.Unidentified) bool {
+				return now.Name == was.Name && now.Failure.API == was.Failure.API && now.Failure.Class == was.Failure.Class
+			})
+		})
+		if len(failed) == 0 && len(kept) == len(had.Failed) {
+			return
+		}
+		failed = append(kept, failed...)
+	}
+	a.db.meta.Unidentified = nil
+	if len(failed) > 0 {
+		a.db.meta.Unidentified = &unidentified{ScanID: state.ID, Epoch: epoch, EndedAt: at, Failed: failed}
+	}
 }
 
 // storeScans writes what the running scans have come to.

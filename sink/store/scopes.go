@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shenscan/shenscan/internal/ecs"
+	"github.com/shenscan/shenscan/internal/event"
 	"github.com/shenscan/shenscan/internal/record"
 	"github.com/shenscan/shenscan/sink/scans"
 )
@@ -39,6 +40,15 @@ type AccountStatus struct {
 	Duration      time.Duration    `json:"duration"`
 	FailedRegions int              `json:"failed_regions"`     // failed or partial
 	Failures      []record.Failure `json:"failures,omitempty"` // of the account as a whole
+}
+
+// unidentified is what a scan failed of before it was known of which account: one whose
+// keys do not tell whose they are, by its name, or a list of accounts, which has none.
+type unidentified struct {
+	ScanID  string               `json:"scan_id"`
+	Epoch   int64                `json:"epoch"`
+	EndedAt time.Time            `json:"ended_at"`
+	Failed  []event.Unidentified `json:"failed"`
 }
 
 // utc turns unix nanoseconds into a time.

@@ -18,21 +18,21 @@ import (
 // snapshot is what a commit published. It does not change, and all of it is of one
 // moment.
 type snapshot struct {
-	at       event.Position
-	now      int64
-	commit   int // bbolt's number of it
-	digest   string
-	targets  []string
-	today    string
-	judge    *judge // in use at that moment
-	tables   *tables
-	scopes   []*scopeSnap // by account and region
-	accounts map[string]AccountStatus
-	nobodys  *AccountStatus // of no account that is known
-	changes  map[ChangeKey]uint64
-	anew     []record.JudgedAnew
-	telling  *record.Rejudging
-	settled  settled
+	at           event.Position
+	now          int64
+	commit       int // bbolt's number of it
+	digest       string
+	targets      []string
+	today        string
+	judge        *judge // in use at that moment
+	tables       *tables
+	scopes       []*scopeSnap // by account and region
+	accounts     map[string]AccountStatus
+	unidentified *unidentified // nil: none
+	changes      map[ChangeKey]uint64
+	anew         []record.JudgedAnew
+	telling      *record.Rejudging
+	settled      settled
 
 	owners   *record.Shares     // of the last point of progress
 	outcomes []record.MoveScore // of moves
@@ -90,7 +90,7 @@ func (db *DB) publish() {
 	next := &snapshot{
 		at: event.Position{Stream: db.meta.Stream, Seq: db.meta.Seq}, now: db.meta.Now,
 		commit: db.commit, digest: db.meta.Digest, targets: db.meta.Targets, today: db.meta.Today, judge: db.judge.Load(), tables: db.readers.Load(),
-		accounts: maps.Clone(db.meta.Accounts), nobodys: db.meta.Nobodys, changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
+		accounts: maps.Clone(db.meta.Accounts), unidentified: db.meta.Unidentified, changes: maps.Clone(db.changes), anew: db.judgedAnew(), telling: db.rejudged(),
 		scopes: make([]*scopeSnap, 0, len(db.scopes)), settled: settled{db.meta.Excluded, db.meta.Forgotten},
 		owners: db.owners, outcomes: scores(db.meta.Outcomes),
 	}
@@ -131,7 +131,7 @@ func (db *DB) Summary() *record.Summary { return db.snap.Load().total() }
 
 func (s *snapshot) total() *record.Summary {
 	s.once.Do(func() {
-		s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.settled)
+		s.summary = total(s.now, s.digest, s.targets, s.scopes, s.accounts, s.unidentified, s.settled)
 		s.summary.JudgedAnew, s.summary.Rejudging = s.anew, s.telling
 	})
 	return s.summary
@@ -139,7 +139,7 @@ func (s *snapshot) total() *record.Summary {
 
 // total adds up scopes. Their classes must be judged for these targets, in this
 // order.
-func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, by settled) *record.Summary {
+func total(now int64, digest string, targets []string, scopes []*scopeSnap, accounts map[string]AccountStatus, failed *unidentified, by settled) *record.Summary {
 	summary := &record.Summary{
 		Targets: targets, Verdicts: map[string]map[string]int{}, Groups: []record.Group{},
 		Confidence: map[string]map[string]map[string]int{}, Waived: map[string]int{}, UnknownByQuestion: map[string]map[string]int{},
@@ -186,6 +186,12 @@ func total(now int64, digest string, targets []string, scopes []*scopeSnap, acco
 			summary.Scopes = append(summary.Scopes, record.ScopeStatus{
 				Account: account, Completeness: record.ScopeFailed, LastScan: st.ScanID, LastEnd: &end, Failures: st.Failures,
 			})
+		}
+	}
+	if failed != nil {
+		for _, one := range failed.Failed {
+			end := failed.EndedAt
+			summary.Scopes = append(summary.Scopes, record.ScopeStatus{AccountName: one.Name, Completeness: record.ScopeFailed, LastScan: failed.ScanID, LastEnd: &end, Failures: []record.Failure{one.Failure}})
 		}
 	}
 	sortScopes(summary.Scopes)

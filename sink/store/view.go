@@ -311,13 +311,13 @@ func (v *View) Summary() *record.Summary {
 			accounts[account] = st
 		}
 	}
-	summary := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, v.snap.settled.of(v.f.Account))
+	unidentified := v.snap.unidentified
+	if v.f.Account != "" || !v.f.Scope.Scope("", v.anyRegion()) {
+		unidentified = nil
+	}
+	summary := total(v.snap.now, v.j.Digest(), v.j.targets, v.scopes, accounts, unidentified, v.snap.settled.of(v.f.Account))
 	summary.JudgedAnew, summary.Rejudging = v.snap.anew, v.snap.telling
 	summary.Scopes = append(summary.Scopes, v.unread...)
-	if failed := v.snap.nobodys; failed != nil && v.f.Account == "" && v.f.Scope.Scope("", v.anyRegion()) {
-		end := failed.EndedAt
-		summary.Scopes = append(summary.Scopes, record.ScopeStatus{Completeness: record.ScopeFailed, LastScan: failed.ScanID, LastEnd: &end, Failures: failed.Failures})
-	}
 	sortScopes(summary.Scopes)
 	return summary
 }

@@ -130,7 +130,7 @@ func list(t thresholds) []alert {
 		},
 		{
 			name: "ShenscanScanPartial", severity: "warning", value: "min by (account, region) (shenscan_scan_complete)",
-			summary:     `The last scan of {{ $labels.account }}/{{ $labels.region }} was not whole: /api/v1/scans names what failed and the mend; then scan again.`,
+			summary:     `The last scan of {{ $labels.account }}{{ if $labels.region }}/{{ $labels.region }}{{ end }} was not whole: /api/v1/scans names what failed and the mend; then scan again.`,
 			description: `Its counts are of what was read. Instances that were not seen are not taken for gone.`,
 		},
 		{

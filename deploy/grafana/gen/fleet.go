@@ -36,10 +36,10 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 		WithVariable(choice("target", "Target", "shenscan_instances")).
 		WithVariable(choice("owner", "Owner", "shenscan_owner_open_instances")).
 		WithRow(dashboard.NewRowBuilder("Now")).
-		WithPanel(figure("Instances", "Instances present, in the accounts and regions chosen above.", units.Short, 4, steps("text"),
+		WithPanel(figure("Instances", "Instances present, in the accounts and regions chosen above.", units.Short, 3, steps("text"),
 			query{"max(sum by (target) (" + instances(ofAccount, ofRegion) + "))", "instances"}).
 			Links(page("All instances", "/instances"))).
-		WithPanel(figure("Legacy OS", "Instances with an operating system on the list of known legacy ones, whatever the target.", units.Short, 4, red,
+		WithPanel(figure("Legacy OS", "Instances with an operating system on the list of known legacy ones, whatever the target.", units.Short, 3, red,
 			query{"sum(" + legacies(ofAccount, ofRegion) + ")" + orNone, "legacy"}).
 			Links(page("Instances with a legacy system", "/instances?legacy=true"))).
 		WithPanel(figure("Incompatible", "Instances that do not boot, for each chosen target.", units.Short, 4, red, counted("incompatible")).
@@ -48,9 +48,12 @@ func fleetDashboard() *dashboard.DashboardBuilder {
 			Links(page("Instances that need action", "/instances?verdict=needs-action"))).
 		WithPanel(figure("Unknown", "Instances of which what is known does not tell whether they boot, for each chosen target.", units.Short, 4, steps("green", from(1, "orange")), counted("unknown")).
 			Links(page("Unknown instances", "/instances?verdict=unknown"))).
-		WithPanel(figure("Oldest complete scan", "Time since the account and region that was scanned longest ago was read to its end. The numbers beside it are as old as this.", units.Seconds, 4,
+		WithPanel(figure("Oldest complete scan", "Time since the account and region that was scanned longest ago was read to its end. The numbers beside it are as old as this.", units.Seconds, 3,
 			steps("green", from(26*3600, "orange"), from(50*3600, "red")),
 			query{"time() - min(" + once("account, region", "shenscan_scan_last_completion_timestamp_seconds", ofAccount, ofRegion) + ")", "age"})).
+		WithPanel(figure("Not whole", "Accounts and regions whose last scan could not read everything, and accounts that could not even be identified, whatever is chosen above. The numbers beside it are of what was read.", units.Short, 3, red,
+			query{"count(" + once("account, region", "shenscan_scan_complete") + ") - sum(" + once("account, region", "shenscan_scan_complete") + ")", "not whole"}).
+			Links(page("Overview", "/"))).
 		WithRow(dashboard.NewRowBuilder("Burn-down")).
 		WithPanel(lines("Still need work, by target", "Instances that need something before they can move: all but those that are ready and those that are there. Waived ones are among them. A rule set that changed moves them too: see the marks.", units.Short, 12,
 			query{"sum by (target) (" + open(ofAccount, ofRegion, ofTarget) + ")" + waveNone, "{{target}}"}).Links(page("Progress", "/#burndown"))).
