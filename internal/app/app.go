@@ -160,7 +160,7 @@ type App struct {
 	guests     prober.Book      // nil where no machine was ever asked
 	probing    *probing         // how asking them goes
 	guestsNow  func() time.Time // the clock by which the age of answers counts
-	filled     prober.Book      // what producers look up of the same machines; nil where guests is
+	filled     *prober.Filler   // what producers look up of the same machines; nil where guests is
 	listener   net.Listener
 	debug      net.Listener // of profiles and the level of the log
 	snapshots  *snapshots
@@ -505,7 +505,7 @@ func (a *App) startProducer(ctx context.Context, group *errgroup.Group) error {
 	options := producer.DefaultOptions()
 	options.Log, options.Now, options.Rate = a.log, a.o.Now, a.o.Cloud.MaxRate
 	if a.filled != nil {
-		options.Guests = prober.Filler{Book: a.filled, Now: a.guestsNow}
+		options.Guests = *a.filled
 	}
 	if cloud, ok := a.cloud.(producer.TemplateCloud); ok && a.o.Evidence.Templates {
 		options.Templates = producer.NewTemplates(cloud, a.kept(), a.bus, a.o.Now, a.log)

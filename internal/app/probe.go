@@ -46,7 +46,7 @@ func (a *App) openGuests(ctx context.Context) error {
 	}
 	if a.bus.Alone() {
 		if journal != nil {
-			a.guests, a.filled, a.guestsNow = journal, journal, a.o.Now
+			a.guests, a.filled, a.guestsNow = journal, &prober.Filler{Book: journal, Lost: journal.Lost, Now: a.o.Now}, a.o.Now
 		}
 		return nil
 	}
@@ -54,7 +54,7 @@ func (a *App) openGuests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.guests, a.filled, a.guestsNow = askingGuests{shared}, shared, shared.Now
+	a.guests, a.filled, a.guestsNow = askingGuests{shared}, &prober.Filler{Book: shared, Lost: shared.lost, Now: shared.Now}, shared.Now
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,8 @@ type sharedGuests struct {
 	ahead atomic.Int64
 
 	shelf sync.Mutex // one change of shelves of this process at a time
+
+	filled atomic.Bool // the bucket was filled from the copy
 }
 
 const (
@@ -108,6 +111,7 @@ func (s *sharedGuests) fill(ctx context.Context) error {
 	if err != nil || made.Equal(s.copy.Of()) {
 		return err
 	}
+	s.filled.Store(true)
 	guests := s.copy.All()
 	put, err := s.putBack(ctx, guests)
 	if err != nil {
@@ -129,10 +133,18 @@ func (s *sharedGuests) fill(ctx context.Context) error {
 	return s.copy.Follow(made)
 }
 
+// lost says what of the copy could not be read, where the bucket was filled from it.
+func (s *sharedGuests) lost() error {
+	if s.copy == nil || !s.filled.Load() {
+		return nil
+	}
+	return s.copy.Lost()
+}
+
 // putBack writes guests of which the bucket knows nothing that is newer.
 func (s *sharedGuests) putBack(ctx context.Context, guests []prober.Guest) (put int, err error) {
 	for part := range slices.Chunk(guests, 256) {
-		stored, entries, err := s.stored(ctx, part)
+		stored, _, entries, err := s.stored(ctx, part)
 		if err != nil {
 			return put, err
 		}
@@ -185,42 +197,52 @@ func guestKey(scope ecs.Scope, id string) string {
 	return "guest." + event.Token(scope.Account) + "." + event.Token(scope.Region) + "." + event.Token(id)
 }
 
-// stored reads what the bucket has of each machine; nil where it has nothing
-// that can be read.
-func (s *sharedGuests) stored(ctx context.Context, guests []prober.Guest) ([]*prober.Guest, []bus.Entry, error) {
+// stored reads what the bucket has of each machine: nil where it has nothing that can
+// be read. unread are the ids of those of which it has something else.
+func (s *sharedGuests) stored(ctx context.Context, guests []prober.Guest) (out []*prober.Guest, unread []string, entries []bus.Entry, err error) {
 	keys := make([]string, len(guests))
 	for i := range guests {
 		keys[i] = guestKey(guests[i].Scope, guests[i].ID)
 	}
-	entries, err := s.kv.GetAll(ctx, keys)
+	entries, err = s.kv.GetAll(ctx, keys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("what machines answered: %w", err)
+		return nil, nil, nil, fmt.Errorf("what machines answered: %w", err)
 	}
-	out, bad := make([]*prober.Guest, len(guests)), 0
+	out = make([]*prober.Guest, len(guests))
 	for i, e := range entries {
 		if e.Value == nil {
 			continue
 		}
 		var guest prober.Guest
 		if json.Unmarshal(e.Value, &guest) != nil || guest.Scope != guests[i].Scope || guest.ID != guests[i].ID {
-			bad++
+			unread = append(unread, guests[i].ID)
 			continue
 		}
 		out[i] = &guest
 	}
-	if bad > 0 {
-		s.log.WarnContext(ctx, "what some machines answered cannot be read and is forgotten; they may be asked again", "bucket", guestsBucket, "machines", bad)
-	}
-	return out, entries, nil
+	return out, unread, entries, nil
 }
 
-// Guests implements prober.Book.
+// unreadError names machines of which the bucket has something that cannot be read: what
+// they answered may speak against their verdicts.
+type unreadError struct{ ids []string }
+
+func (e *unreadError) Error() string {
+	text := "what " + strings.Join(e.ids[:min(len(e.ids), 5)], ", ")
+	if more := len(e.ids) - 5; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + " answered cannot be read in the bucket " + guestsBucket + "; a process with --probe asks them again"
+}
+
+// Guests implements prober.Book for who lists instances: an error beside what is known
+// names the machines of which there is more.
 func (s *sharedGuests) Guests(ctx context.Context, scope ecs.Scope, ids []string) (map[string]prober.Guest, error) {
 	asked := make([]prober.Guest, len(ids))
 	for i, id := range ids {
 		asked[i] = prober.Guest{Scope: scope, ID: id}
 	}
-	stored, _, err := s.stored(ctx, asked)
+	stored, unread, _, err := s.stored(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +251,9 @@ func (s *sharedGuests) Guests(ctx context.Context, scope ecs.Scope, ids []string
 		if stored[i] != nil {
 			out[ids[i]] = *stored[i]
 		}
+	}
+	if len(unread) > 0 {
+		return out, &unreadError{unread}
 	}
 	return out, nil
 }
@@ -362,7 +387,7 @@ func (s *sharedGuests) Claim(ctx context.Context, batch *prober.Batch, guests []
 func (s *sharedGuests) take(ctx context.Context, guests []prober.Guest, held func(*prober.Guest) bool) (mine []prober.Guest, err error) {
 	// Shelves are read after machines: the batch that a machine waits for was put
 	// there before the machine was written down.
-	stored, entries, err := s.stored(ctx, guests)
+	stored, _, entries, err := s.stored(ctx, guests)
 	if err != nil {
 		return nil, err
 	}
@@ -419,7 +444,7 @@ func (s *sharedGuests) Write(ctx context.Context, batch *prober.Batch, guests []
 // write writes guests and returns those that somebody else wrote at the same
 // time. A guest that another batch waits for is that one's.
 func (s *sharedGuests) write(ctx context.Context, guests []prober.Guest) (again []prober.Guest, err error) {
-	stored, entries, err := s.stored(ctx, guests)
+	stored, _, entries, err := s.stored(ctx, guests)
 	if err != nil {
 		return nil, err
 	}
@@ -431,12 +456,17 @@ func (s *sharedGuests) write(ctx context.Context, guests []prober.Guest) (again 
 }
 
 // askingGuests is the book of what asks: it copies what others were answered, so
-// that every process that asks can fill a bucket that was lost.
+// that every process that asks can fill a bucket that was lost. What cannot be read is
+// nothing that is known: its machine is asked again, and the answer takes its place.
 type askingGuests struct{ *sharedGuests }
 
 // Guests implements prober.Book.
 func (s askingGuests) Guests(ctx context.Context, scope ecs.Scope, ids []string) (map[string]prober.Guest, error) {
 	known, err := s.sharedGuests.Guests(ctx, scope, ids)
+	if unread, ok := errors.AsType[*unreadError](err); ok {
+		s.log.WarnContext(ctx, "what some machines answered cannot be read; they are asked again", "account", scope.Account, "region", scope.Region, "bucket", guestsBucket, "machines", len(unread.ids))
+		err = nil
+	}
 	if err != nil || s.copy == nil {
 		return known, err
 	}

@@ -447,3 +447,55 @@ func TestAClockThatIsWrongAsksNobodyAgain(t *testing.T) {
 		}
 	}
 }
+
+// What a machine answered may speak against its verdict. Where it cannot be read, whoever
+// lists the machine is told, and keeps what the others answered; whoever asks machines asks
+// it again, and the answer takes its place.
+func TestAnAnswerThatCannotBeReadIsToldOfUntilItsMachineIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	a := newAsking(t, 20)
+	book := a.book(t, "", time.Now, silent)
+	a.asks(t, book)
+	scope := a.list[0].Scope
+	var list []ecs.Instance
+	for _, c := range a.list {
+		if c.Scope == scope {
+			list = append(list, ecs.Instance{ID: c.ID, ImageID: c.ImageID, Type: c.Type})
+		}
+	}
+	fill := func() (filled int, err error) {
+		instances := append([]ecs.Instance(nil), list...)
+		err = prober.Filler{Book: book.sharedGuests, Lost: book.lost, Now: book.Now}.Fill(t.Context(), scope, instances)
+		for i := range instances {
+			if instances[i].Guest != nil {
+				filled++
+			}
+		}
+		return filled, err
+	}
+	before, err := fill()
+	if err != nil || before < 2 {
+		t.Fatalf("%d of %d answered: %v", before, len(list), err)
+	}
+	known, err := book.Guests(t.Context(), scope, []string{list[0].ID, list[1].ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := ""
+	for id, g := range known {
+		if !g.Heard.IsZero() {
+			broken = id
+		}
+	}
+	write := bus.Write{Key: guestKey(scope, broken), Value: []byte(`{"scope":7}`), Always: true}
+	if _, err := book.kv.WriteAll(t.Context(), []bus.Write{write}); err != nil {
+		t.Fatal(err)
+	}
+	if filled, err := fill(); filled != before-1 || err == nil || !strings.Contains(err.Error(), broken) {
+		t.Errorf("%d of %d are filled in, and what is told is %v", filled, before, err)
+	}
+	a.asks(t, book)
+	if filled, err := fill(); filled != before || err != nil {
+		t.Errorf("after it was asked again %d of %d are filled in: %v", filled, before, err)
+	}
+}

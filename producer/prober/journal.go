@@ -33,6 +33,8 @@ type Journal struct {
 	batches map[string]Batch
 	of      time.Time // when the book was made that this one is a copy of; zero where it is none
 	failed  error     // of a write: what the file then holds is not known
+	lost    error     // what the file held and could not be read
+	runs    int       // of those who ask, since it was opened
 }
 
 type guestKey struct {
@@ -48,12 +50,9 @@ type entry struct {
 	Of time.Time `json:"of,omitzero"`
 }
 
-// maxEntry bounds a line of the file.
-const maxEntry = 64 << 10
-
 // OpenJournal opens the file, which is made where there is none. A last line
 // that was cut off by a kill is dropped: what it said had not been promised.
-// Lines that cannot be read are said in the log and dropped.
+// Lines that cannot be read are said in the log and dropped; Lost tells of them.
 func OpenJournal(path string, now func() time.Time, log *slog.Logger) (*Journal, error) {
 	journal := &Journal{now: now, guests: map[guestKey]Guest{}, batches: map[string]Batch{}}
 	old, err := os.ReadFile(path)
@@ -62,6 +61,11 @@ func OpenJournal(path string, now func() time.Time, log *slog.Logger) (*Journal,
 	}
 	bad := journal.load(old)
 	if bad > 0 {
+		lines := "lines"
+		if bad == 1 {
+			lines = "line"
+		}
+		journal.lost = fmt.Errorf("%d %s of %s could not be read, and nobody knows whose answers they were; machines are asked again with --probe, and a restart goes on without", bad, lines, path)
 		log.Warn("what some machines answered cannot be read and is forgotten; they may be asked again", "file", path, "lines", bad)
 	}
 	if err := journal.rewrite(path); err != nil {
@@ -73,18 +77,13 @@ func OpenJournal(path string, now func() time.Time, log *slog.Logger) (*Journal,
 // load reads the lines of a file and counts those that cannot be read.
 func (j *Journal) load(content []byte) (bad int) {
 	whole := content[:bytes.LastIndexByte(content, '\n')+1]
-	lines := bufio.NewScanner(bytes.NewReader(whole))
-	lines.Buffer(nil, maxEntry)
-	for lines.Scan() {
+	for line := range bytes.Lines(whole) {
 		var e entry
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
+		if json.Unmarshal(line, &e) != nil {
 			bad++
 			continue
 		}
 		j.take(&e)
-	}
-	if lines.Err() != nil {
-		bad++
 	}
 	// A guest that waits for a batch that is not known was not asked: a batch is
 	// written down before it is.
@@ -189,8 +188,25 @@ func (j *Journal) Len() int {
 	return len(j.guests)
 }
 
-// Open implements Book.
-func (j *Journal) Open(context.Context) ([]Batch, error) { return j.open(), nil }
+// Lost says what the file held that could not be read when it was opened: what some
+// machine answered is not known. Who lists instances is told, since the answer may have
+// spoken against a verdict, until a run of those who ask is over: it asked for what was
+// missing.
+func (j *Journal) Lost() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lost
+}
+
+// Open implements Book. A run begins with it, and the one before is over.
+func (j *Journal) Open(context.Context) ([]Batch, error) {
+	j.mu.Lock()
+	if j.runs++; j.runs > 1 {
+		j.lost = nil
+	}
+	j.mu.Unlock()
+	return j.open(), nil
+}
 
 func (j *Journal) open() []Batch {
 	j.mu.Lock()
