@@ -157,7 +157,7 @@ func (s *server) apiCSV(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	return s.reported(r, several(values, "target"), report.ChangeQuery{}, func(rep *report.Report) error {
 		w.Header().Set("Content-Disposition", `attachment; filename="instances.csv"`)
-		options := report.Options{Now: s.o.Now(), Excel: values.Get("excel") == "true"}
+		options := report.Options{Now: s.o.Now(), Excel: isTrue(values.Get("excel"))}
 		s.stream(w, r, "text/csv; charset=utf-8", func(w io.Writer) error { return report.Write(w, report.CSV, rep, options) })
 		return nil
 	})

@@ -203,6 +203,9 @@ func TestTotalIsWhatTheListingHolds(t *testing.T) {
 
 func TestCursorOfAnotherDirectionIsRefused(t *testing.T) {
 	w := newWorld(t, 100, nil)
+	if yes, also := w.list(t, "gone=true").Total, w.list(t, "gone=1").Total; yes != also {
+		t.Errorf("gone=true lists %d instances, gone=1 %d", yes, also)
+	}
 	cursor := w.list(t, "sort=name&limit=10").NextCursor
 	if rec := w.get("/api/v1/instances?sort=name&order=desc&cursor=" + cursor); rec.Code != http.StatusBadRequest {
 		t.Errorf("status %d, want 400", rec.Code)
@@ -263,6 +266,8 @@ func TestBadQuestionsAreProblems(t *testing.T) {
 		"parameter_twice":      {"/api/v1/instances?q=a&q=b", 400},
 		"parameter_huge":       {"/api/v1/instances?q=" + strings.Repeat("x", 300), 400},
 		"legacy_not_a_boolean": {"/api/v1/instances?legacy=maybe", 400},
+		"gone_not_a_boolean":   {"/api/v1/instances?gone=maybe", 400},
+		"order_not_known":      {"/api/v1/instances?sort=name&order=up", 400},
 		"no_such_instance":     {"/api/v1/instances/i-none", 404},
 		"no_such_scan":         {"/api/v1/scans/none", 404},
 		"no_such_resource":     {"/api/v2/x", 404},

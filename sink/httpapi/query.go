@@ -125,6 +125,12 @@ func verdictValue(c *store.Class, target string) string {
 // region, instance id.
 func sortKeys() []string { return []string{"", "place", "id", "name", "type", "os", "verdict"} }
 
+// isTrue says whether a parameter says yes; what says neither was refused before.
+func isTrue(value string) bool {
+	yes, err := strconv.ParseBool(value)
+	return err == nil && yes
+}
+
 // parseListing reads the query of a listing; everything in it is untrusted.
 func parseListing(query url.Values) (*listing, error) {
 	for name, values := range query {
@@ -144,7 +150,7 @@ func parseListing(query url.Values) (*listing, error) {
 		Sort:  query.Get("sort"), Down: query.Get("order") == "desc",
 		Filter: store.Filter{
 			Target:   query.Get("target"),
-			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Query: strings.TrimSpace(query.Get("q")), Gone: query.Get("gone") == "true",
+			OSFamily: query.Get("os_family"), OSVersion: query.Get("os_version"), Query: strings.TrimSpace(query.Get("q")), Gone: isTrue(query.Get("gone")),
 		},
 	}
 	// What the counts of the store can tell is asked of them: one account, one

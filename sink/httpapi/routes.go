@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -242,6 +243,14 @@ func (s *server) asked(rt *route) http.Handler {
 				return
 			case !rt.params[at].repeated && len(values) > 1:
 				s.refuse(w, r, http.StatusBadRequest, "parameter "+name+" stands twice")
+				return
+			}
+			if _, err := strconv.ParseBool(values[0]); rt.params[at].kind == "boolean" && values[0] != "" && err != nil {
+				s.refuse(w, r, http.StatusBadRequest, name+" is true or false")
+				return
+			}
+			if name == "order" && values[0] != "" && !slices.Contains(rt.params[at].values, values[0]) {
+				s.refuse(w, r, http.StatusBadRequest, "order is one of "+strings.Join(rt.params[at].values, ", "))
 				return
 			}
 		}
