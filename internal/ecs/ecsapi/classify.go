@@ -70,7 +70,7 @@ var failsAs = map[string]func(text string) bool{
 	"success": isFalse, "issuccess": isFalse, "asapisuccess": isFalse,
 	"httpstatuscode": isErrorStatus, "statuscode": isErrorStatus, "httpcode": isErrorStatus,
 	"error": isError, "errors": isError, "errorcode": isError, "errcode": isError, "errormessage": isError, "errmsg": isError,
-	"hasmore": never, "istruncated": never, "truncated": never, "code": never, "message": never,
+	"hasmore": never, "istruncated": never, "truncated": never, "partial": never, "ispartial": never, "partialresult": never, "incomplete": never, "isincomplete": never, "code": never, "message": never,
 	"instances": never, "nexttoken": never, "totalcount": never,
 }
 
@@ -102,7 +102,7 @@ func goesOn(rest present) (more bool, err error) {
 		switch strings.ToLower(key) {
 		case "instances", "nexttoken", "totalcount":
 			return false, errors.New("the answer has instances, nextToken or totalCount under two names")
-		case "hasmore", "istruncated", "truncated":
+		case "hasmore", "istruncated", "truncated", "partial", "ispartial", "partialresult", "incomplete", "isincomplete":
 			said := strings.ToLower(strings.Trim(string(value), `"`))
 			more = more || !slices.Contains([]string{"false", "0", "null", ""}, said)
 		}
@@ -333,7 +333,7 @@ func toError(req *request, s ecs.Scope, exchange *exchange, err error, now time.
 	}
 	failure.Err = cause
 	switch {
-	case errors.Is(cause, errTooLarge), errors.Is(cause, errRedirect), errors.Is(cause, errContentType), errors.Is(cause, errEmpty):
+	case errors.Is(cause, errTooLarge), errors.Is(cause, errRedirect), errors.Is(cause, errContentType), errors.Is(cause, errCached), errors.Is(cause, errEmpty):
 		failure.Class = ecs.BadAnswer
 		failure.Mend = "look whether a proxy or a captive portal answers instead of the endpoint"
 	case errors.Is(cause, errAddress):

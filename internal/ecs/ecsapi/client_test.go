@@ -118,6 +118,10 @@ func TestBadAnswersAreErrorsAndPassIfTheyAreRare(t *testing.T) {
 		"200 of another shape":   {garbage(200, "application/json", `{"RequestId":"r"}`), ecs.BadAnswer, maxBadAnswers},
 		"200 null":               {garbage(200, "application/json", `null`), ecs.BadAnswer, maxBadAnswers},
 		"204":                    {garbage(204, "", ""), ecs.Transient, 6},
+		"200 out of a cache": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Age", "86400")
+			onePage(w, r)
+		}, ecs.BadAnswer, maxBadAnswers},
 		"deep nesting":           {garbage(200, "application/json", strings.Repeat(`{"a":`, 20000)), ecs.BadAnswer, maxBadAnswers},
 		"200 with an error body": {garbage(200, "application/json", `{"Code":"ServiceUnavailable","Message":"m","RequestId":"X"}`), ecs.Transient, 6},
 	} {
@@ -171,6 +175,20 @@ func TestAGiganticAnswerIsNotRead(t *testing.T) {
 		mustClass(t, err, ecs.BadAnswer)
 		if !errors.Is(err, errTooLarge) {
 			t.Errorf("gzip %v: %v", gz, err)
+		}
+	}
+}
+
+// An answer that was in no cache at all, or whose age is none, is one of now.
+func TestAnAnswerOfNoAgeIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, age := range []string{"0", "", "unknown"} {
+		f := newFake(t, map[string]http.HandlerFunc{actInstances: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Age", age)
+			onePage(w, r)
+		}})
+		if p, err := newTestClient(t, f, nil).Instances(t.Context(), testScope, ecs.Query{}); err != nil || len(p.Instances) != 1 {
+			t.Errorf("Age %q: %+v, %v", age, p, err)
 		}
 	}
 }

@@ -541,6 +541,10 @@ func TestAnAnswerThatSpeaksAgainstItselfIsNotTakenAsItStands(t *testing.T) {
 	}{
 		"HasMore beside an empty token":      {body(`"TotalCount":1,"HasMore":true`, row), "says that there are more", 1},
 		"IsTruncated":                        {body(`"TotalCount":1,"IsTruncated":"true"`, row), "says that there are more", 1},
+		"Partial":                            {body(`"TotalCount":1,"Partial":true`, row), "says that there are more", 1},
+		"PartialResult":                      {body(`"TotalCount":1,"PartialResult":"true"`, row), "says that there are more", 1},
+		"isIncomplete":                       {body(`"TotalCount":1,"isIncomplete":true`, row), "says that there are more", 1},
+		"Incomplete is false":                {body(`"TotalCount":1,"Incomplete":false,"isPartial":"false"`, row), "", 1},
 		"HasMore is false":                   {body(`"TotalCount":1,"HasMore":false`, row), "", 1},
 		"hasMore beside an empty token":      {body(`"TotalCount":1,"hasMore":true`, row), "says that there are more", 1},
 		"ISTRUNCATED is a text":              {body(`"TotalCount":1,"ISTRUNCATED":"True"`, row), "says that there are more", 1},

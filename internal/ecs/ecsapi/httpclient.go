@@ -28,6 +28,7 @@ var (
 	errTooLarge    = errors.New("the answer is larger than the bound")
 	errRedirect    = errors.New("the endpoint answered with a redirect, which is not followed")
 	errContentType = errors.New("the answer is not declared as JSON")
+	errCached      = errors.New("the answer comes out of a cache")
 	errEmpty       = errors.New("the answer is empty")
 )
 
@@ -225,6 +226,10 @@ func (c *httpClient) exchange(req *http.Request, attempt *exchange) error {
 	}
 	if !isJSON(resp.Header.Get("Content-Type")) {
 		return fmt.Errorf("%w but as %q", errContentType, clip(resp.Header.Get("Content-Type"), 60))
+	}
+	// Only a cache says how old an answer is: it tells how things were, and not how they are.
+	if age, err := strconv.ParseInt(resp.Header.Get("Age"), 10, 64); err == nil && age > 0 {
+		return fmt.Errorf("%w, where it has been for %d seconds", errCached, age)
 	}
 	if resp.ContentLength > c.maxBody {
 		return fmt.Errorf("%w of %d bytes", errTooLarge, c.maxBody)
