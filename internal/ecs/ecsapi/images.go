@@ -318,11 +318,11 @@ func (w *wireImage) facts() (imageFacts rules.ImageFacts, err error) {
 		}
 	}
 	for _, t := range w.Tags.v.Tag {
-		switch t.TagKey { // set by Alibaba Cloud after a passed image check
-		case "acs:ecs:image:osVersion":
-			say("tag "+t.TagKey, &imageFacts.TagOSVersion, t.TagValue)
-		case "acs:ecs:image:kernelVersion":
-			say("tag "+t.TagKey, &imageFacts.TagKernelVersion, t.TagValue)
+		switch strings.ToLower(t.TagKey) { // set by Alibaba Cloud after a passed image check
+		case "acs:ecs:image:osversion":
+			say("tag acs:ecs:image:osVersion", &imageFacts.TagOSVersion, t.TagValue)
+		case "acs:ecs:image:kernelversion":
+			say("tag acs:ecs:image:kernelVersion", &imageFacts.TagKernelVersion, t.TagValue)
 		}
 	}
 	return imageFacts, err
@@ -362,13 +362,19 @@ func (d detection) into(name string, imageFacts *rules.ImageFacts, open, again b
 	}
 }
 
-// checked reads the result of a check; a word that is not known is not
-// observed.
+// checked reads the result of a check, however its words are joined; a word that is not
+// known is not observed.
 func checked(s string) rules.Tri {
-	switch strings.ToLower(strings.TrimSpace(s)) {
+	switch word := strings.Map(func(char rune) rune {
+		if strings.ContainsRune(" _-", char) {
+			return -1
+		}
+		return char
+	}, strings.ToLower(strings.TrimSpace(s))); word {
 	case "supported", "installed", "normal", "ok", "passed", "pass", "true", "yes", "required":
 		return rules.Yes
-	case "unsupported", "notsupported", "notinstalled", "abnormal", "failed", "fail", "illegal", "error", "false", "no":
+	case "unsupported", "uninstalled", "missing", "absent", "abnormal", "failed", "fail", "illegal", "invalid", "error", "false", "no",
+		"notsupported", "notinstalled", "notdetected", "notfound", "notpassed", "notenabled":
 		return rules.No
 	}
 	return rules.Unobserved
