@@ -88,8 +88,8 @@ func (c *Consoles) look(ctx context.Context, page *event.InstancesListed, list [
 }
 
 // recall says in known what logs that are kept show of instances of which none is read
-// now: that another name makes a verdict firm, or that a heartbeat tells whether the guest is
-// up, takes back nothing of what its last start showed.
+// now: that another name makes a verdict firm, that a heartbeat tells whether the guest is
+// up, or that it was stopped since takes back nothing of what its last start showed.
 func (c *Consoles) recall(ctx context.Context, scope ecs.Scope, list []hung, known map[string]rules.GuestFacts) error {
 	items, err := c.known(ctx, scope, event.EvidenceConsole, idsOf(list))
 	if err != nil {
@@ -199,12 +199,12 @@ func (c *Consoles) shows(hung *hung, item *event.EvidenceItem, answered time.Tim
 	if hung.asked && item.Heard.After(answered) {
 		facts.ConsoleKernel, facts.ConsoleNames = facts.Kernel, facts.DeviceNames
 	}
-	switch probe.ParseBootEnd(item.Console.End) {
-	case probe.BootLogin:
+	switch end := probe.ParseBootEnd(item.Console.End); {
+	case !hung.runs, end == probe.BootOpen: // it is not up, whether or not it was
+	case end == probe.BootLogin:
 		facts.Up = rules.Yes
-	case probe.BootPanic, probe.BootStuck:
+	default:
 		facts.Up = rules.No
-	case probe.BootOpen:
 	}
 	if heard := known[hung.id].Up; heard != rules.Unobserved {
 		facts.Up = heard

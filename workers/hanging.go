@@ -27,6 +27,7 @@ type hung struct {
 	family  string
 	started time.Time // zero where that is not known
 	asked   bool      // the machine itself was asked
+	runs    bool
 }
 
 // hungOf lists the instances of some profiles, which are in order.
@@ -36,7 +37,7 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 			continue
 		}
 		p := &page.Profiles[row.Profile]
-		x := hung{id: row.ID, profile: row.Profile, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily, asked: page.Software[p.Software].Guest != (rules.GuestFacts{})}
+		x := hung{id: row.ID, profile: row.Profile, osType: page.Software[p.Software].OSType, family: page.Hardware[p.Hardware].InstanceFamily, asked: page.Software[p.Software].Guest != (rules.GuestFacts{}), runs: page.Hardware[p.Hardware].Running == rules.Yes}
 		if row.Started > 0 {
 			if at, err := time.Parse("2006-01-02T15:04Z", event.UnpackMinute(row.Started)); err == nil {
 				x.started = at
@@ -47,10 +48,10 @@ func hungOf(page *event.InstancesListed, hanging []int) (list []hung) {
 	return list
 }
 
-// runningBeside lists the profiles of machines that run, in order, without some.
-func runningBeside(page *event.InstancesListed, without []int) (profiles []int) {
+// beside lists the profiles of a page, in order, without some.
+func beside(page *event.InstancesListed, without []int) (profiles []int) {
 	for i := range page.Profiles {
-		if _, there := slices.BinarySearch(without, i); !there && page.Hardware[page.Profiles[i].Hardware].Running == rules.Yes {
+		if _, there := slices.BinarySearch(without, i); !there {
 			profiles = append(profiles, i)
 		}
 	}

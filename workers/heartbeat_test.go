@@ -581,7 +581,8 @@ func TestALogCountsWhileItCannotBeReadAgain(t *testing.T) {
 
 // What a log of the last start showed counts as long as it is kept, also where the verdict
 // hangs on it no more: where another name makes it compatible, where the machine is said to
-// run Windows, and where a heartbeat tells that the guest is up, and not of which kernel.
+// run Windows, where it was stopped, as before a move, and where a heartbeat tells that the
+// guest is up, and not of which kernel.
 func TestALogThatIsKeptCountsWhateverElseIsTold(t *testing.T) {
 	const legacy = "2.6.18-308.el5"
 	old := func(log string) string { return strings.ReplaceAll(log, "3.10.0-693.el7.x86_64", legacy) }
@@ -598,7 +599,8 @@ func TestALogThatIsKeptCountsWhateverElseIsTold(t *testing.T) {
 		"started_since": {old(loggedIn), func(r *beatRig, x *ecs.Instance) {
 			x.OSName, x.StartTime = "Ubuntu  24.04 64位", r.now.Format("2006-01-02T15:04Z")
 		}, rules.GuestFacts{}},
-		"stopped": {old(loggedIn), func(_ *beatRig, x *ecs.Instance) { x.OSName, x.Status = "Ubuntu  24.04 64位", "Stopped" }, rules.GuestFacts{}},
+		"stopped":        {old(loggedIn), func(_ *beatRig, x *ecs.Instance) { x.OSName, x.Status = "Ubuntu  24.04 64位", "Stopped" }, rules.GuestFacts{Kernel: legacy}},
+		"failed_stopped": {panicked, func(_ *beatRig, x *ecs.Instance) { x.Status = "Stopped" }, rules.GuestFacts{Kernel: "3.10.0-693.el7.x86_64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newBeats(t, 0.05)

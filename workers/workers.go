@@ -126,7 +126,7 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 	}
 	list, others := hungOf(page, hanging), []hung(nil)
 	if w.Consoles != nil {
-		others = hungOf(page, runningBeside(page, hanging))
+		others = hungOf(page, beside(page, hanging))
 	}
 	if len(list)+len(others) == 0 {
 		return nil
