@@ -281,7 +281,7 @@ func (w *wireDisks) page(region string) (*diskAnswer, error) {
 // disk is what a row says. A disk that may be attached to several instances says
 // so beside the member that names one.
 func (w *wireDisk) disk() ecs.Disk {
-	out := ecs.Disk{ID: w.ID, Category: clip(w.Category, maxDiskWord), Kind: clip(w.Type, maxDiskWord), Device: clip(w.Device, maxDiskWord), SizeGiB: max(w.Size.v, 0)}
+	out := ecs.Disk{ID: w.ID, Category: clip(strings.ToLower(w.Category), maxDiskWord), Kind: clip(strings.ToLower(w.Type), maxDiskWord), Device: clip(w.Device, maxDiskWord), SizeGiB: max(w.Size.v, 0)}
 	if w.InstanceID != "" {
 		out.Instances = append(out.Instances, w.InstanceID)
 	}

@@ -242,3 +242,12 @@ func TestASharedDiskIsOneOfEachOfItsInstances(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// Words that this program knows are the same in whatever capitals: a disk that is to be
+// converted is one also where its category is shouted.
+func TestACategoryIsOneInWhateverCapitals(t *testing.T) {
+	got, err := decodeDisks([]byte(`{"Disks":{"Disk":[{"DiskId":"d-1","Category":"CLOUD_SSD","Type":"System","Device":"/dev/xvdA","InstanceId":"i-1"}]}}`), "cn-hangzhou")
+	if err != nil || got.disks[0].Category != "cloud_ssd" || got.disks[0].Kind != "system" || got.disks[0].Device != "/dev/xvdA" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
