@@ -227,6 +227,23 @@ func TestWhatRunsOnAnotherArchitectureProvesNothing(t *testing.T) {
 	}
 }
 
+// A boot mode that is none of those that an image can have tells nothing, like none at all:
+// a system that starts by BIOS as a rule does not start where there is UEFI alone.
+func TestABootModeThatIsNoneTellsNothing(t *testing.T) {
+	r := ruleset(t)
+	target, err := r.ParseTarget("ecs.g7t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.NewClassifier([]rules.Target{target})
+	for mode, told := range map[string]bool{"": false, "Legacy": false, "UEFI-Legacy": false, "none": false, "uefi": true, "UEFI": true, "uefi-preferred": true} {
+		v := c.Classify(&rules.Facts{OSName: "CentOS 6.9", Image: rules.ImageFacts{Presence: rules.ImageFound, BootMode: mode}}).Verdicts[0]
+		if (v.Rule == "boot.bios-by-rule") == told || (v.Level == rules.Incompatible) == told {
+			t.Errorf("boot mode %q: %s by %s", mode, v.Level, v.Rule)
+		}
+	}
+}
+
 // Waivers apply in their order, each to what it names, and none makes a verdict
 // worse.
 func TestWaiversApplyInTheirOrder(t *testing.T) {

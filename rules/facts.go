@@ -170,7 +170,7 @@ func (r *Ruleset) software(facts *Facts, id *identity) software {
 	case strings.EqualFold(im.BootMode, "UEFI"):
 		system.boot = "UEFI"
 	}
-	system.facts[factBootMode] = yes(im.BootMode != "")
+	system.facts[factBootMode] = yes(system.boot != "" || strings.EqualFold(im.BootMode, "UEFI-Preferred"))
 	system.offered, system.refused = im.Offered, im.Refused
 	system.offeredClasses, system.refusedClasses = r.answered(im)
 	system.facts[factImageKernel] = facts.kernelOfImage()
