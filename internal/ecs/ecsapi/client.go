@@ -371,7 +371,7 @@ func (k *call) attempt(ctx context.Context, keys *Keys) (*ecs.Error, time.Durati
 // the expected answer.
 func (k *call) explain(exchange *exchange, err error) *ecs.Error {
 	if exchange.body != nil { // a 200 that could not be decoded
-		if f, ok := parseFailure(exchange.body.Bytes()); ok { // an error that came as a 200
+		if f, ok := parseFailure(exchange.body.Bytes()); ok && !meansSuccess(f.Code) { // an error that came as a 200
 			exchange.failed = append([]byte(nil), exchange.body.Bytes()...)
 			exchange.err = faultError(f.Message)
 		} else {

@@ -103,21 +103,22 @@ func TestBadAnswersAreErrorsAndPassIfTheyAreRare(t *testing.T) {
 		class ecs.Class
 		calls int // until it is given up
 	}{
-		"503 as HTML":            {garbage(503, "text/html", "<html>busy</html>"), ecs.Transient, 6},
-		"502 without a body":     {garbage(502, "", ""), ecs.Transient, 6},
-		"403 as HTML":            {garbage(403, "text/html", "<html>no</html>"), ecs.Transient, 6},
-		"503 as XML":             {garbage(503, "text/xml;charset=utf-8", "<?xml version='1.0'?><Error><RequestId>X</RequestId><Code>ServiceUnavailable</Code><Message>m</Message></Error>"), ecs.Transient, 6},
-		"500 of the API":         {refusal(500, "InternalError"), ecs.Transient, 6},
-		"503 of an unknown code": {refusal(503, "SomethingNew"), ecs.Transient, 6},
-		"nonce used":             {refusal(400, "SignatureNonceUsed"), ecs.Transient, 6},
-		"connection reset":       {reset, ecs.Transient, 6},
-		"cut short":              {cutShort, ecs.Transient, 6},
-		"200 without a body":     {garbage(200, "application/json", ""), ecs.BadAnswer, maxBadAnswers},
-		"200 as HTML":            {garbage(200, "text/html", "<html>login</html>"), ecs.BadAnswer, maxBadAnswers},
-		"200 with half a JSON":   {garbage(200, "application/json", `{"Instances":{"Ins`), ecs.BadAnswer, maxBadAnswers},
-		"200 of another shape":   {garbage(200, "application/json", `{"RequestId":"r"}`), ecs.BadAnswer, maxBadAnswers},
-		"200 null":               {garbage(200, "application/json", `null`), ecs.BadAnswer, maxBadAnswers},
-		"204":                    {garbage(204, "", ""), ecs.Transient, 6},
+		"503 as HTML":                 {garbage(503, "text/html", "<html>busy</html>"), ecs.Transient, 6},
+		"502 without a body":          {garbage(502, "", ""), ecs.Transient, 6},
+		"403 as HTML":                 {garbage(403, "text/html", "<html>no</html>"), ecs.Transient, 6},
+		"503 as XML":                  {garbage(503, "text/xml;charset=utf-8", "<?xml version='1.0'?><Error><RequestId>X</RequestId><Code>ServiceUnavailable</Code><Message>m</Message></Error>"), ecs.Transient, 6},
+		"500 of the API":              {refusal(500, "InternalError"), ecs.Transient, 6},
+		"503 of an unknown code":      {refusal(503, "SomethingNew"), ecs.Transient, 6},
+		"nonce used":                  {refusal(400, "SignatureNonceUsed"), ecs.Transient, 6},
+		"connection reset":            {reset, ecs.Transient, 6},
+		"cut short":                   {cutShort, ecs.Transient, 6},
+		"200 without a body":          {garbage(200, "application/json", ""), ecs.BadAnswer, maxBadAnswers},
+		"200 as HTML":                 {garbage(200, "text/html", "<html>login</html>"), ecs.BadAnswer, maxBadAnswers},
+		"200 with half a JSON":        {garbage(200, "application/json", `{"Instances":{"Ins`), ecs.BadAnswer, maxBadAnswers},
+		"200 of another shape":        {garbage(200, "application/json", `{"RequestId":"r"}`), ecs.BadAnswer, maxBadAnswers},
+		"200 null":                    {garbage(200, "application/json", `null`), ecs.BadAnswer, maxBadAnswers},
+		"204":                         {garbage(204, "", ""), ecs.Transient, 6},
+		"200 of a success of nothing": {garbage(200, "application/json", `{"RequestId":"r","Code":"200","Message":"success"}`), ecs.BadAnswer, maxBadAnswers},
 		"200 out of a cache": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Age", "86400")
 			onePage(w, r)
