@@ -169,6 +169,10 @@ func neighbours() []neighbour {
 		{"openSUSE 15.1", "4.4.76-1-default", C, C, U},
 		{"Alibaba Cloud Linux 2.1903", "4.4.95-3.al7.x86_64", C, C, U},
 		{"CentOS 5.11", "2.6.18-127.el5", A, I, I},
+		{"CentOS 5.11", "2.6.18.8", A, I, I}, // a patch of 2.6.18, which has no virtio
+		{"CentOS 5.11", "'2.6.18-308.el5'", C, I, I},
+		{"CentOS 5.11", "CentOS release 5.8 (Final) Kernel 2.6.18-308.el5 on an x86_64", C, I, I},
+		{"CentOS 7.9", "[    0.000000] Linux version 3.10.0-1160.el7.x86_64", C, C, C},
 		{"CentOS 5.11", "2.6.18-128.el5", C, I, I},
 		{"CentOS 5.10", "kernel-2.6.18-274.el5", C, I, I},
 		{"CentOS 5.10", "Linux web-1.5.10 2.6.18-274.el5 #1 SMP", C, I, I},
@@ -288,6 +292,7 @@ func TestOverlays(t *testing.T) {
 		{"device names", rules.Observation{OSName: "CentOS 7.9", CheckFstab: rules.No}, "shenlong-6", rules.NeedsAction, "boot.device-names", "fix-boot-config", ""},
 		{"NVMe not supported by the image", rules.Observation{OSName: "CentOS 7.9", ImageNVMe: rules.No}, "ecs.g8i", rules.NeedsAction, "nvme.dracut", "install-nvme", "verify-nvme-initramfs"},
 		{"Windows from virtio to NVMe", rules.Observation{OSName: "Windows Server 2019", InstanceType: "ecs.g7.large"}, "ecs.g8i.large", rules.NeedsAction, "nvme.windows", "install-nvme", ""},
+		{"a patch of 2.6.32 without NVMe", rules.Observation{OSName: "CentOS 6.8", Kernel: "2.6.32.71"}, "ecs.g8i", rules.Incompatible, "nvme.el6-kernel-old", "", ""},
 		{"NVMe timeout is advice", rules.Observation{OSName: "CentOS 7.9"}, "ecs.g8i", rules.NeedsAction, "nvme.io-timeout", "", "nvme-io-timeout"},
 		{"boot mode", rules.Observation{OSName: "CentOS 7.9", BootMode: "BIOS", Architecture: "arm64"}, "ecs.g8y", rules.Incompatible, "boot.mode", "fix-boot-config", ""},
 		{"boot mode UEFI-Preferred fits", rules.Observation{OSName: "CentOS 7.9", BootMode: "UEFI-Preferred"}, "ecs.g7a", rules.Compatible, "el7.late", "", ""},

@@ -19,6 +19,12 @@ type Kernel struct {
 // holds no kernel release.
 func ParseKernel(text string) Kernel {
 	fields := strings.Fields(text[:min(len(text), 256)])
+	for i := range fields { // what stands before it is of something else: CentOS release 5.8 (Final) Kernel 2.6.18-308.el5
+		if kernelFollows(fields[i:]) {
+			fields = fields[i:]
+			break
+		}
+	}
 	if len(fields) > 2 && (fields[0] == "Linux" || fields[0] == "FreeBSD") && (parseField(fields[2]).OK || !parseField(fields[1]).OK) {
 		fields = fields[2:] // the system's and the host's name come first
 	}
@@ -30,6 +36,18 @@ func ParseKernel(text string) Kernel {
 	return Kernel{}
 }
 
+// kernelFollows says whether the words are such as a kernel log or a login banner has
+// before the kernel.
+func kernelFollows(fields []string) bool {
+	switch {
+	case len(fields) > 2 && fields[0] == "Linux" && fields[1] == "version":
+		return parseField(fields[2]).OK
+	case len(fields) > 1 && strings.EqualFold(strings.TrimSuffix(fields[0], ":"), "kernel"):
+		return parseField(fields[1]).OK
+	}
+	return false
+}
+
 // flavours are the builds that are told apart wherever their word stands.
 var flavours = [...]string{"xen", "uek"}
 
@@ -37,10 +55,13 @@ var flavours = [...]string{"xen", "uek"}
 // file that ends with one: what the package is built for counts (kernel-xen-…).
 func parseField(text string) Kernel {
 	at := strings.IndexAny(text, "0123456789")
-	if at < 0 || at > 0 && text[at-1] != '-' {
+	if at < 0 || at > 0 && !strings.ContainsRune(`-=("'`, rune(text[at-1])) && text[:at] != "v" {
 		return Kernel{}
 	}
 	kernel := parseKernel(text[at:])
+	if kernel.Base[0] == 0 { // the seconds since the start: [    0.000000]
+		return Kernel{}
+	}
 	for _, word := range flavours {
 		if kernel.OK && built(lowerString(text[:at]), word) {
 			kernel.Flavour = word
@@ -74,7 +95,17 @@ func parseKernel(text string) Kernel {
 	for at < len(text) && text[at] == '-' {
 		at++
 	}
+	kernel.patch()
 	return kernel.release(text[at:])
+}
+
+// patch takes the fourth number of a kernel of the 2.x line for its release: 2.6.18.8 is
+// a patch of 2.6.18, and older than 2.6.18-348.
+func (k *Kernel) patch() {
+	if k.Base[0] == 2 && k.Base[3] > 0 {
+		k.Release[0], k.N = k.Base[3], 1
+		k.Base[3] = 0
+	}
 }
 
 // release reads "348.18.1.el5xen" or "144-generic".

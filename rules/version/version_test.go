@@ -134,12 +134,30 @@ func TestKernelsAreTakenApart(t *testing.T) {
 		},
 		"3.0.101-63-xenU":     {Base: version.Key{3, 0, 101}, Release: [6]uint32{63}, N: 1, Flavour: "xen", OK: true},
 		"4.4.0-21-xenial":     {Base: version.Key{4, 4, 0}, Release: [6]uint32{21}, N: 1, Flavour: "xenial", OK: true},
-		"Linux 5.4.0":         {Base: version.Key{5, 4, 0}, OK: true},
-		"FreeBSD host 11.2 x": {Base: version.Key{11, 2}, OK: true},
-		"FreeBSD 9.1 11.2 x":  {Base: version.Key{11, 2}, OK: true}, // the host is called 9.1
-		"Darwin 9.1 11.2 x":   {Base: version.Key{9, 1}, OK: true},
-		"4.18.0-1.el_8":       {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Flavour: "el", OK: true},
-		"4.18.0-1.Zz9":        {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Tag: "zz9", OK: true},
+		"2.6.18.8":            {Base: version.Key{2, 6, 18}, Release: [6]uint32{8}, N: 1, OK: true}, // a patch of 2.6.18, older than 2.6.18-348
+		"2.6.32.12-0.7-xen":   {Base: version.Key{2, 6, 32}, Release: [6]uint32{12, 0, 7}, N: 3, Flavour: "xen", OK: true},
+		"2.6.0.1-1.2.3.4.5.6": {Base: version.Key{2, 6}, Release: [6]uint32{1, 1, 2, 3, 4, 5}, N: 6, OK: true},
+		"2.6.18.0":            {Base: version.Key{2, 6, 18}, OK: true},
+		"v3.10.0":             {Base: version.Key{3, 10}, OK: true},
+		`"2.6.18-308.el5"`:    {Base: version.Key{2, 6, 18}, Release: [6]uint32{308}, N: 1, Tag: "el5", OK: true},
+		"'2.6.18-308.el5'":    {Base: version.Key{2, 6, 18}, Release: [6]uint32{308}, N: 1, Tag: "el5", OK: true},
+		"kernel=2.6.18-308":   {Base: version.Key{2, 6, 18}, Release: [6]uint32{308}, N: 1, OK: true},
+		"(3.10.0)":            {Base: version.Key{3, 10}, OK: true},
+		"nov3.10.0":           {},
+		"[    0.000000] Linux version 3.10.0-1160.el7":                      {Base: version.Key{3, 10}, Release: [6]uint32{1160}, N: 1, Tag: "el7", OK: true},
+		"CentOS release 5.8 (Final) Kernel 2.6.18-308.el5 on an x86_64":     {Base: version.Key{2, 6, 18}, Release: [6]uint32{308}, N: 1, Tag: "el5", OK: true},
+		"CentOS Linux release 7.9.2009 (Core) Kernel 3.10.0-1160.el7 on an": {Base: version.Key{3, 10}, Release: [6]uint32{1160}, N: 1, Tag: "el7", OK: true},
+		"Linux version 3.2.0 (gcc version 4.1.2-54)":                        {Base: version.Key{3, 2}, OK: true},
+		"[ 1.0] Linux version 3.2.0 (gcc 4.1.2-54)":                         {Base: version.Key{3, 2}, OK: true},
+		"Kernel panic 3.10.0":                                               {Base: version.Key{3, 10}, OK: true},
+		"Kernel: 3.10.0":                                                    {Base: version.Key{3, 10}, OK: true},
+		"5.8 kernel 3.10.0":                                                 {Base: version.Key{3, 10}, OK: true},
+		"Linux 5.4.0":                                                       {Base: version.Key{5, 4, 0}, OK: true},
+		"FreeBSD host 11.2 x":                                               {Base: version.Key{11, 2}, OK: true},
+		"FreeBSD 9.1 11.2 x":                                                {Base: version.Key{11, 2}, OK: true}, // the host is called 9.1
+		"Darwin 9.1 11.2 x":                                                 {Base: version.Key{9, 1}, OK: true},
+		"4.18.0-1.el_8":                                                     {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Flavour: "el", OK: true},
+		"4.18.0-1.Zz9":                                                      {Base: version.Key{4, 18, 0}, Release: [6]uint32{1}, N: 1, Tag: "zz9", OK: true},
 	} {
 		if got := version.ParseKernel(in); got != want {
 			t.Errorf("%q: %+v, not %+v", in, got, want)
