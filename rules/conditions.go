@@ -10,7 +10,7 @@ import (
 )
 
 // mismatches are what a rule can compare; see mismatch.
-var mismatches = [...]string{"arch", "arch-not-told", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel"}
+var mismatches = [...]string{"arch", "arch-not-told", "boot-mode", "boot-mode-not-told", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel"}
 
 func (c *compiler) when(part string, conditions *When, matcher *matcher) {
 	if conditions.Systems != "" {

@@ -102,7 +102,7 @@ type When struct {
 	Owner         []string            `yaml:"owner"`          // ImageOwnerAlias
 	Facts         map[string][]string `yaml:"facts"`          // three-valued facts: allowed values
 	Except        []OSMatch           `yaml:"except"`         // operating systems that the rule leaves alone
-	Mismatch      string              `yaml:"mismatch"`       // "arch", "arch-not-told", "boot-mode", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel": image or machine against target
+	Mismatch      string              `yaml:"mismatch"`       // "arch", "arch-not-told", "boot-mode", "boot-mode-not-told", "to-nvme", "to-virtio", "type-change", "platform-offers", "platform-refuses", "fleet-up", "fleet-settles", "fleet-kernel": image or machine against target
 	Source        *MachineMatch       `yaml:"source_machine"`
 	Target        *MachineMatch       `yaml:"target_machine"`
 }

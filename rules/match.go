@@ -213,6 +213,8 @@ func mismatch(kind string, profile *profile, target *Target) bool {
 		return target.Arch == arm && profile.builtFor() == ""
 	case "boot-mode":
 		return (profile.boot == "BIOS" || profile.boot == "UEFI") && len(target.BootModes) > 0 && !slices.Contains(target.BootModes, profile.boot)
+	case "boot-mode-not-told":
+		return profile.boot == "UEFI" && target.Family != "" && len(target.BootModes) == 0 && profile.machine.Family != target.Family
 	case "type-change":
 		return profile.machine.Family != "" && !profile.changesTo(target)
 	case "to-nvme":

@@ -126,6 +126,8 @@ func conditions(def *rules.Definition, when *rules.When) []string {
 		add("the machine attaches disks by NVMe, the target by virtio")
 	case "arch-not-told":
 		add("the target is Arm, and neither image nor machine tells what the system is built for")
+	case "boot-mode-not-told":
+		add("the image starts by UEFI alone, and nothing tells the boot modes of the target, a family that the machine is not on")
 	case "platform-offers":
 		add("the platform names the target among the types for the image")
 	case "platform-refuses":
