@@ -21,12 +21,17 @@ func TestLongNamesAreReadToTheirBounds(t *testing.T) {
 	}
 }
 
-// Of more words than are looked at it is said that not all were read: what is named
-// behind them may be the system.
+// Of more words or more text than are looked at it is said that not all were read: what is
+// named behind them may be the system.
 func TestWhatIsNotReadIsSaid(t *testing.T) {
 	for n, want := range map[int]bool{191: false, 192: false, 193: true} {
 		if got := distro.Identify(strings.Repeat("x ", n)); got.Cut != want {
 			t.Errorf("%d words: cut %t", n, got.Cut)
+		}
+	}
+	for n, want := range map[int]bool{1023: false, 1024: false, 1025: true} {
+		if got := distro.Identify(strings.Repeat("x", n)); got.Cut != want {
+			t.Errorf("%d letters: cut %t", n, got.Cut)
 		}
 	}
 }

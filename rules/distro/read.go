@@ -238,9 +238,6 @@ func (sc *scan) unknown(at int, next *int, own owner) owner {
 		return ownerUnknown
 	}
 	if text == "customized" || text == "other" || text == "others" || text == "customizd" {
-		if sc.linuxNear(at) && sc.named.vague == "" {
-			sc.named.vague = OtherLinux
-		}
 		return own
 	}
 	if word, after, ends := sc.within(at); word != nil && (word.family != sc.named.family || sc.mention.read) {
@@ -289,16 +286,6 @@ func (sc *scan) alsoWithin(text, family string) {
 			}
 		}
 	}
-}
-
-// linuxNear says whether the word linux follows within a few tokens.
-func (sc *scan) linuxNear(i int) bool {
-	for j := i + 1; j < min(i+6, sc.n); j++ {
-		if sc.is(j, "linux") {
-			return true
-		}
-	}
-	return false
 }
 
 // aliyun tells the operating system from the company: the image id
@@ -433,7 +420,7 @@ func (sc *scan) beforeOther(i int) {
 
 // beforeClock keeps the release that the hour of a time may be: CentOS 5:22.
 func (sc *scan) beforeClock(i int) {
-	if major := (level{major: sc.t[i].val, parts: 1}); sc.sep(i+1) == ':' && sc.s[sc.t[i].start] != '0' && sc.exists(major) {
+	if major := (level{major: sc.t[i].val, parts: 1}); sc.s[sc.t[i].start] != '0' && sc.exists(major) {
 		sc.keep(major, true)
 	}
 	sc.heads(sc.word(i))
@@ -464,10 +451,10 @@ func (sc *scan) isVersion32(i int) bool {
 // pinned says whether what stands at token i follows a whole version: a word
 // size, an architecture, a disk size, a boot mode.
 func (sc *scan) pinned(at int) bool {
-	if at >= sc.n || sc.sep(at) == ',' {
+	if sc.sep(at) == ',' {
 		return false
 	}
-	if sc.t[at].num {
+	if sc.isNum(at) {
 		return sc.width(at) || sc.t[at].no && sc.unit(at)
 	}
 	switch sc.word(at) {
