@@ -8,9 +8,7 @@ func (sc *scan) measure() {
 	for at := 0; at < sc.n; at++ {
 		token := &sc.t[at]
 		if !token.num {
-			if token.sep != 0 || at == 0 || !sc.t[at-1].num {
-				at = sc.archName(at)
-			}
+			at = sc.archName(at)
 			continue
 		}
 		if token.no {
