@@ -36,6 +36,15 @@ func TestWhatIsNotReadIsSaid(t *testing.T) {
 	}
 }
 
+// The last run of digits that is looked at may be a year, a number and a date: all of them
+// are read, and nothing behind them.
+func TestALongTextIsReadToItsLastWord(t *testing.T) {
+	got := distro.Identify(strings.Repeat("x ", 190) + "win 2008520190101")
+	if got.Family != distro.WindowsServer || got.Version != "2008" || got.Cut {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Versions of Kylin stand in the table whichever case their V is written in, and those
 // without one as well.
 func TestVersionsOfKylinStandInTheTable(t *testing.T) {

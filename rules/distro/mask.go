@@ -140,7 +140,7 @@ func (sc *scan) address(at int) bool {
 
 // skip marks the tokens from i to before end as no part of a version.
 func (sc *scan) skip(i, end int) {
-	for ; i < end && i < sc.n; i++ {
+	for ; i < end; i++ {
 		sc.t[i].no = true
 	}
 }
