@@ -43,7 +43,7 @@ func newFleetRig(t *testing.T) *fleetRig {
 	r := &fleetRig{memory: &memory{items: map[string]event.EvidenceItem{}}}
 	r.images.image.Facts = rules.ImageFacts{Presence: rules.ImageFound, OSName: "CentOS  7.4 64位", Architecture: "x86_64", Owner: "self"}
 	log := slog.New(slog.DiscardHandler)
-	r.Worker = workers.New(rs.NewClassifier(nil), &r.images, &r.out, deaf{}, log)
+	r.Worker = workers.New(rs.NewClassifier(nil), &r.images, &r.out, deaf{})
 	r.Worker.Fleet = workers.NewFleet(r.memory, log)
 	return r
 }

@@ -103,7 +103,7 @@ func newBeats(t *testing.T, share float64) *beatRig {
 	now := func() time.Time { return r.now }
 	log := slog.New(slog.DiscardHandler)
 	images := workers.NewImageCache(noImages{}, nil, 1000, time.Hour, now, log)
-	r.worker = workers.New(c, images, r.memory, nobody{}, log)
+	r.worker = workers.New(c, images, r.memory, nobody{})
 	r.worker.Beats = workers.NewHeartbeats(share, r.cloud, r.memory, r.memory, now, log)
 	r.worker.Consoles = workers.NewConsoles(share, &r.consoles, r.memory, r.memory, now, log)
 	return r

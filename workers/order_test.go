@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -62,7 +61,7 @@ func TestAPageIsDoneOnceItIsPublished(t *testing.T) {
 		"of_more_than_it_may": {func(*event.Walk) {}, event.MaxInstances + 1, nil, true},
 	} {
 		out, heard := last{err: tt.err}, counted{}
-		w := workers.New(rs.NewClassifier(nil), answer{}, &out, &heard, slog.New(slog.DiscardHandler))
+		w := workers.New(rs.NewClassifier(nil), answer{}, &out, &heard)
 		page := &event.InstancesListed{Walk: whole}
 		tt.without(&page.Walk)
 		instances := make([]ecs.Instance, tt.instances)
@@ -91,7 +90,7 @@ func TestPageWithoutItsImagesYieldsToAnyOtherOfItsScan(t *testing.T) {
 	epoch := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 	order := func(observed time.Duration, failures ...record.Failure) int64 {
 		var out last
-		w := workers.New(rs.NewClassifier(rules.DefaultTargets()), answer{failures}, &out, deaf{}, slog.New(slog.DiscardHandler))
+		w := workers.New(rs.NewClassifier(rules.DefaultTargets()), answer{failures}, &out, deaf{})
 		page := &event.InstancesListed{
 			Walk:  event.Walk{ScanID: "s", Kind: event.KindScan, Scope: ecs.Scope{Account: "1", Region: "cn-x"}, Lane: "1.0", Walk: "1.0"},
 			Epoch: epoch.UnixNano(), Observed: epoch.Add(observed).UnixNano(),

@@ -515,7 +515,7 @@ func TestPlatformAnswerThatTheFleetContradictsIsNotBelieved(t *testing.T) {
 	}
 	now := func() time.Time { return r.now }
 	cache := workers.NewImageCache(r, nil, 1000, time.Hour, now, slog.New(slog.DiscardHandler))
-	w := workers.New(rs.NewClassifier(rules.DefaultTargets()), cache, r.memory, nobody{}, slog.New(slog.DiscardHandler))
+	w := workers.New(rs.NewClassifier(rules.DefaultTargets()), cache, r.memory, nobody{})
 	w.Platform = r.Platform
 	page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
 	page.SetInstances([]ecs.Instance{
@@ -578,7 +578,7 @@ func TestPlatformAnswerThatNobodyCanTakeBack(t *testing.T) {
 		"no_doubter":  {&golden{workers.Image{Facts: refused}}, newPlatform(t).Platform},
 	} {
 		var out last
-		w := workers.New(rs.NewClassifier(nil), tt.images, &out, deaf{}, slog.New(slog.DiscardHandler))
+		w := workers.New(rs.NewClassifier(nil), tt.images, &out, deaf{})
 		w.Platform = tt.platform
 		page := &event.InstancesListed{Walk: event.Walk{ScanID: "s-1", Kind: event.KindScan, Scope: scope, Lane: "l", Walk: "w"}}
 		page.SetInstances([]ecs.Instance{{ID: "i-1", ImageID: "m-1", OSName: "CentOS  7.4 64位", Type: "ecs.g6.large", Family: "ecs.g6", Status: "Running"}})

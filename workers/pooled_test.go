@@ -42,7 +42,7 @@ func TestWhatIsToldCostsNoAllocation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := workers.New(rs.NewClassifier(nil), &fixedImages{images}, &r.out, deaf{}, log)
+		w := workers.New(rs.NewClassifier(nil), &fixedImages{images}, &r.out, deaf{})
 		if fleet {
 			for i := range page.Software {
 				r.told(page.Software[i].ImageID, "shenlong-7=2/0 os=centos/7.6/", time.Hour)

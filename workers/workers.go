@@ -6,7 +6,6 @@ package workers
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,12 +54,11 @@ type Worker struct {
 	bus      Publisher
 	reader   atomic.Pointer[outcome.Reader]
 	observer Observer
-	log      *slog.Logger
 }
 
 // New returns a Worker that classifies with c.
-func New(c *rules.Classifier, images Images, bus Publisher, observer Observer, log *slog.Logger) *Worker {
-	w := &Worker{images: images, bus: bus, observer: observer, log: log}
+func New(c *rules.Classifier, images Images, bus Publisher, observer Observer) *Worker {
+	w := &Worker{images: images, bus: bus, observer: observer}
 	w.Use(c)
 	return w
 }

@@ -589,7 +589,7 @@ func (a *App) startWorker(ctx context.Context, group *errgroup.Group) error {
 	if a.o.ScanIdle > 0 { // what waits for longer is taken for lost
 		images.Patience = min(images.Patience, a.o.ScanIdle/3)
 	}
-	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics, a.log)
+	worker := workers.New(a.classifier.Load(), images, a.bus, a.metrics)
 	worker.Platform, worker.Fleet, worker.Beats, worker.Consoles = platform, workers.NewFleet(kept, a.log), a.heartbeats(kept), a.consoles(kept)
 	a.worker = worker
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {

@@ -222,8 +222,8 @@ func (w *world) startProducer(run func(func(context.Context) error)) {
 
 func (w *world) startWorker(run func(func(context.Context) error)) {
 	images := workers.NewImageCache(w.fleet, nil, 1000, time.Hour, time.Now, w.log)
-	wk := workers.New(w.classifier, images, lossy{w}, nobody{}, w.log)
-	poor := workers.New(w.classifier, blind{}, lossy{w}, nobody{}, w.log)
+	wk := workers.New(w.classifier, images, lossy{w}, nobody{})
+	poor := workers.New(w.classifier, blind{}, lossy{w}, nobody{})
 	for _, c := range []bus.Consumer{bus.ConsumeBulkPages, bus.ConsumeFastPages} {
 		consume(w, run, c, func(ctx context.Context, m *event.InstancesListed, d bus.Delivery) error {
 			err := wk.HandlePage(ctx, m, d.Stored)

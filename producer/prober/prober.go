@@ -28,9 +28,9 @@ import (
 
 // Candidate is an instance that may be asked.
 type Candidate struct {
-	Scope                         ecs.Scope
-	ID, OSType, ImageID, Type, OS string
-	Running                       bool
+	Scope                     ecs.Scope
+	ID, OSType, ImageID, Type string
+	Running                   bool
 
 	was Guest // what is kept of it
 }

@@ -32,8 +32,6 @@ type Action struct {
 	// Hub is true when only the base credentials need it, to assume roles or
 	// to list the resource directory.
 	Hub bool
-	// Optional is true when a scan does without it.
-	Optional bool
 	// Probe is true when only asking the machines themselves needs it, which is
 	// off unless somebody turns it on.
 	Probe bool
@@ -63,21 +61,21 @@ func Actions() []Action {
 		{Name: actInstances, Permission: "ecs:DescribeInstances"},
 		{Name: actImages, Permission: "ecs:DescribeImages"},
 		{Name: actTypes, Permission: "ecs:DescribeInstanceTypes"},
-		{Name: actStock, Permission: "ecs:DescribeAvailableResource", Optional: true},     // plan --availability
-		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Optional: true}, // --heartbeat-share
-		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Probe: true, Optional: true},
-		{Name: actRun, Permission: "ecs:RunCommand", Probe: true, Optional: true},
-		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true, Optional: true},
-		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes", Optional: true}, // --platform-evidence
-		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates", Optional: true},         // --launch-templates
-		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions", Optional: true},   // --launch-templates
-		{Name: actDisks, Permission: "ecs:DescribeDisks", Optional: true},                       // plan --disks, check --disks
-		{Name: actChanges, Permission: "ecs:DescribeResourcesModification", Optional: true},     // plan --offered, check --offered
-		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Optional: true, Console: true},
+		{Name: actStock, Permission: "ecs:DescribeAvailableResource"},     // plan --availability
+		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus"}, // --heartbeat-share
+		{Name: actAgents, Permission: "ecs:DescribeCloudAssistantStatus", Probe: true},
+		{Name: actRun, Permission: "ecs:RunCommand", Probe: true},
+		{Name: actResults, Permission: "ecs:DescribeInvocationResults", Probe: true},
+		{Name: actOffered, Permission: "ecs:DescribeImageSupportInstanceTypes"}, // --platform-evidence
+		{Name: actTemplates, Permission: "ecs:DescribeLaunchTemplates"},         // --launch-templates
+		{Name: actVersions, Permission: "ecs:DescribeLaunchTemplateVersions"},   // --launch-templates
+		{Name: actDisks, Permission: "ecs:DescribeDisks"},                       // plan --disks, check --disks
+		{Name: actChanges, Permission: "ecs:DescribeResourcesModification"},     // plan --offered, check --offered
+		{Name: actConsole, Permission: "ecs:GetInstanceConsoleOutput", Console: true},
 		{Name: actAssume, Permission: "sts:AssumeRole", Hub: true},
 		{Name: actIdentity, Hub: true},
 		{Name: actMembers, Permission: "resourcemanager:ListAccounts", Hub: true},
-		{Name: actDirectory, Permission: "resourcemanager:GetResourceDirectory", Hub: true, Optional: true}, // delegated administrators
+		{Name: actDirectory, Permission: "resourcemanager:GetResourceDirectory", Hub: true}, // delegated administrators
 	}
 }
 

@@ -16,7 +16,7 @@ func (s *Simulator) describeImages(call *call, sc *scope) (object, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	filter := imageFilter{status: []string{"Available"}, owner: params.get("ImageOwnerAlias"), public: params.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: params.get("Architecture"), osType: params.get("OSType"), expired: params.bool("ShowExpired")}
+	filter := imageFilter{status: []string{"Available"}, owner: params.get("ImageOwnerAlias"), public: params.get("IsPublic"), byAlias: s.against(ImagesByAlias), arch: params.get("Architecture"), osType: params.get("OSType")}
 	if v := params.get("Status"); v != "" {
 		filter.status = strings.Split(v, ",")
 	}
@@ -43,7 +43,7 @@ type imageFilter struct {
 	status              []string
 	owner, arch, osType string
 	public              string // IsPublic as it was asked: "", "true" or "false"
-	byAlias, expired    bool
+	byAlias             bool
 }
 
 // match reports whether DescribeImages lists an image with the parameters.
