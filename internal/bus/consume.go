@@ -203,9 +203,8 @@ func (b *Bus) settle(ctx context.Context, consumer Consumer, msg jetstream.Msg, 
 	case ctx.Err() != nil:
 		settled = msg.Nak() // stopped, not failed: the next process takes it at once
 	case event.IsTerminal(err) || attempt >= consumer.MaxDeliver:
-		dead := Dead{Msg: message, Stream: consumer.Stream, Cause: err.Error()}
-		if settled = b.bury(ctx, consumer.Stream, consumer.Name, meta.Sequence.Stream, attempt, msg.Subject(), msg.Data(), dead, onDead); settled == nil {
-			settled = msg.TermWithReason(firstLine(dead.Cause))
+		if settled = b.bury(ctx, letterOf(consumer.Stream, consumer.Name, msg, meta, err), message, onDead); settled == nil {
+			settled = msg.TermWithReason(firstLine(err.Error()))
 		}
 	case later:
 		settled = msg.NakWithDelay(delay)

@@ -34,25 +34,30 @@ type StoredDeadLetter struct {
 	DeadLetter
 }
 
-// bury publishes the dead letter, then tells onDead. Only then may the
-// original be taken off its stream.
-func (b *Bus) bury(ctx context.Context, stream, consumer string, seq uint64, deliveries int, subject string, payload []byte, dead Dead, onDead func(context.Context, Dead) error) error {
-	letter := DeadLetter{
-		Cause: dead.Cause, Stream: stream, Consumer: consumer, Subject: subject,
-		Seq: seq, Deliveries: deliveries, At: time.Now().UTC(), Payload: payload,
-	}
-	id := fmt.Sprintf("dead/%s/%d/%d", stream, b.streamCreated(stream), seq)
-	err := b.buryLetter(ctx, &letter, id)
-	if err != nil {
+// bury publishes the dead letter of a message, which is nil where it does not decode, as of
+// now, then tells onDead. Only then may the original be taken off its stream.
+func (b *Bus) bury(ctx context.Context, letter DeadLetter, message event.Message, onDead func(context.Context, Dead) error) error {
+	letter.At = time.Now().UTC()
+	dead := Dead{Msg: message, Stream: letter.Stream, Cause: letter.Cause}
+	id := fmt.Sprintf("dead/%s/%d/%d", letter.Stream, b.streamCreated(letter.Stream), letter.Seq)
+	if err := b.buryLetter(ctx, &letter, id); err != nil {
 		return err
 	}
-	b.log.ErrorContext(ctx, "message was dead-lettered; see `shenscan dead list`", append(event.AboutOf(dead.Msg).LogArgs(),
-		"message", id, "stream", stream, "consumer", consumer, "seq", seq, "subject", subject, "attempt", deliveries, "cause", dead.Cause)...)
-	b.onBury(stream)
+	b.log.ErrorContext(ctx, "message was dead-lettered; see `shenscan dead list`", append(event.AboutOf(message).LogArgs(),
+		"message", id, "stream", letter.Stream, "consumer", letter.Consumer, "seq", letter.Seq, "subject", letter.Subject, "attempt", letter.Deliveries, "cause", dead.Cause)...)
+	b.onBury(letter.Stream)
 	if onDead == nil {
 		return nil
 	}
 	return onDead(ctx, dead)
+}
+
+// letterOf is the letter of a message that was delivered, with why it is dead.
+func letterOf(stream, consumer string, msg jetstream.Msg, meta *jetstream.MsgMetadata, cause error) DeadLetter {
+	return DeadLetter{
+		Cause: cause.Error(), Stream: stream, Consumer: consumer, Subject: msg.Subject(),
+		Seq: meta.Sequence.Stream, Deliveries: int(meta.NumDelivered), Payload: msg.Data(),
+	}
 }
 
 func (b *Bus) buryLetter(ctx context.Context, letter *DeadLetter, id string) error {
@@ -121,34 +126,38 @@ func (b *Bus) move(ctx context.Context, advisory []byte, onDead func(context.Con
 	if err := json.Unmarshal(advisory, &notice); err != nil || notice.Stream == "" {
 		return nil // not an advisory; nothing can be made of it
 	}
-	cause := fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", notice.Deliveries)
-	err := b.buryStored(ctx, notice.Stream, notice.Consumer, notice.StreamSeq, notice.Deliveries, cause, onDead)
+	err := b.buryStored(ctx, DeadLetter{
+		Stream: notice.Stream, Consumer: notice.Consumer, Seq: notice.StreamSeq, Deliveries: notice.Deliveries,
+		Cause: fmt.Sprintf("delivered %d times and never settled: whoever took it died or hung", notice.Deliveries),
+	}, onDead)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // settled meanwhile
 	}
 	return err
 }
 
-// buryStored moves a message that a stream holds to the dead letters. A schedule's tick
-// stays where it is, until the next one replaces it.
-func (b *Bus) buryStored(ctx context.Context, name, consumer string, seq uint64, deliveries int, cause string, onDead func(context.Context, Dead) error) error {
-	stream, err := b.stream(ctx, name)
+// buryStored moves the message that a stream holds under the letter's number to the dead
+// letters; its subject and bytes it reads there. A schedule's tick stays where it is, until
+// the next one replaces it.
+func (b *Bus) buryStored(ctx context.Context, letter DeadLetter, onDead func(context.Context, Dead) error) error {
+	stream, err := b.stream(ctx, letter.Stream)
 	if err != nil {
 		return err
 	}
-	raw, err := stream.GetMsg(ctx, seq)
+	raw, err := stream.GetMsg(ctx, letter.Seq)
 	if err != nil {
-		return fmt.Errorf("read message %d of %s: %w", seq, name, err)
+		return fmt.Errorf("read message %d of %s: %w", letter.Seq, letter.Stream, err)
 	}
+	letter.Subject, letter.Payload = raw.Subject, raw.Data
 	message, err := event.Decode(raw.Data)
 	if err != nil {
-		message, cause = nil, cause+" ("+err.Error()+")"
+		message, letter.Cause = nil, letter.Cause+" ("+err.Error()+")"
 	}
-	if err := b.bury(ctx, name, consumer, seq, deliveries, raw.Subject, raw.Data, Dead{message, name, cause}, onDead); err != nil || name == StreamSchedules {
+	if err := b.bury(ctx, letter, message, onDead); err != nil || letter.Stream == StreamSchedules {
 		return err
 	}
-	if err := stream.DeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("delete message %d of %s: %w", seq, name, err)
+	if err := stream.DeleteMsg(ctx, letter.Seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("delete message %d of %s: %w", letter.Seq, letter.Stream, err)
 	}
 	return nil
 }
@@ -157,7 +166,7 @@ func (b *Bus) buryStored(ctx context.Context, name, consumer string, seq uint64,
 // sinks which cannot read it go on behind it. The letter keeps it for a sink that
 // can.
 func (b *Bus) SetAside(ctx context.Context, seq uint64, onDead func(context.Context, Dead) error) error {
-	return b.buryStored(ctx, StreamResults, "operator", seq, 1, "set aside by an operator", onDead)
+	return b.buryStored(ctx, DeadLetter{Stream: StreamResults, Consumer: "operator", Seq: seq, Deliveries: 1, Cause: "set aside by an operator"}, onDead)
 }
 
 // DeadLetters lists at most limit dead letters after an id, oldest first.

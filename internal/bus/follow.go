@@ -316,8 +316,7 @@ func (r *resultsReader) apply(ctx context.Context, batch []jetstream.Msg) error 
 			return fmt.Errorf("results message %d: %w; upgrade this sink, or set the message aside: shenscan dead aside %d", meta.Sequence.Stream, err, meta.Sequence.Stream)
 		}
 		if err != nil {
-			d := Dead{Stream: StreamResults, Cause: err.Error()}
-			if err := conn.bury(ctx, StreamResults, r.name, meta.Sequence.Stream, int(meta.NumDelivered), msg.Subject(), msg.Data(), d, nil); err != nil {
+			if err := conn.bury(ctx, letterOf(StreamResults, r.name, msg, meta, err), nil, nil); err != nil {
 				return err
 			}
 			continue
