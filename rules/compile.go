@@ -299,7 +299,7 @@ func (c *compiler) rule(src *Rule) {
 	switch src.Stage {
 	case StageOS, StageNVMe, StagePlatform, StageFinding, StageAdvisory, StageObserved, StageAnswer:
 	default:
-		c.bad(part, "stage %q is none of os, nvme, platform, finding, advisory, observed", src.Stage)
+		c.bad(part, "stage %q is none of %s", src.Stage, strings.ReplaceAll(stageNames, " ", ", "))
 	}
 	if src.Reason == "" {
 		c.bad(part, "no reason is given")

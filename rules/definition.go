@@ -87,6 +87,9 @@ const (
 	// StageObserved replaces the judgement of the operating system where the
 	// machine already runs on the target's class.
 	StageObserved = "observed"
+
+	// stageNames are all of them, in the order in which their reasons are told.
+	stageNames = "observed answer os nvme platform finding advisory"
 )
 
 // When is what a rule matches; everything that is given must hold.

@@ -520,9 +520,7 @@ func (e *evaluation) prefer(verdict *Verdict) {
 	}
 }
 
-func stageOrder(stage string) int {
-	return strings.Index("observed answer os nvme platform finding advisory", stage)
-}
+func stageOrder(stage string) int { return strings.Index(stageNames, stage) }
 
 // remedies adds what helps against a rule on a target.
 func (e *evaluation) remedies(verdict *Verdict, target *Target, rl *rule) {

@@ -1,11 +1,13 @@
 package catalog_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/shenscan/shenscan/rules"
 	"github.com/shenscan/shenscan/rules/catalog"
 )
 
@@ -43,6 +45,19 @@ rules overlay 1 line 3: field colour not found in observation
 rules overlay 1 line 3: cannot unmarshal !!seq into observation`
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Whoever misspells a stage is told of every one that there is.
+func TestAStageThatNobodyKnowsNamesAllThatThereAre(t *testing.T) {
+	_, err := catalog.Load([]byte("version: 1\nrules:\n  - {id: a.b, title: a, stage: quux, when: {family: [centos]}, verdicts: {kvm: compatible}, reason: a, source: legacy-page, fire: [CentOS 7], hold: [Debian 9]}\n"))
+	if err == nil {
+		t.Fatal("taken")
+	}
+	for _, stage := range []string{rules.StageOS, rules.StageNVMe, rules.StagePlatform, rules.StageFinding, rules.StageAdvisory, rules.StageObserved, rules.StageAnswer} {
+		if !slices.Contains(strings.FieldsFunc(err.Error(), func(char rune) bool { return char == ' ' || char == ',' }), stage) {
+			t.Errorf("%s is not named: %v", stage, err)
+		}
 	}
 }
 
