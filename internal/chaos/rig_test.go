@@ -415,8 +415,11 @@ func (r *rig) truth(got map[string]record.Record) {
 		n++
 		rec := got[tr.Account+"/"+tr.Region+"/"+tr.InstanceID]
 		for _, v := range rec.Verdicts {
-			if tr.Verdicts[v.Target] != v.Level.String() {
-				wrong++
+			if tr.Verdicts[v.Target] == v.Level.String() {
+				continue
+			}
+			if wrong++; wrong <= 3 {
+				r.t.Errorf("%s, %s on %s: %s on %s by %s, and in truth %s", rec.InstanceID, rec.OS.Version, rec.InstanceType, v.Level, v.Target, v.Rule, tr.Verdicts[v.Target])
 			}
 		}
 	}

@@ -46,6 +46,30 @@ func onKVM(t testing.TB, s *Server) string {
 	return ""
 }
 
+// An image for x86_64 that an Arm machine is said to run cannot run there: it proves nothing.
+func TestAnImageOfAnotherArchitectureProvesNothing(t *testing.T) {
+	s := start(t, Options{Instances: 20000, Regions: 2})
+	sc := s.fleet.scopes[0]
+	for i := range sc.n {
+		in := sc.at(i)
+		if in.typ.pool != "arm8" || in.status != statusRunning {
+			continue
+		}
+		if before := sc.truth(&in); before.Verdicts[3] != "compatible" {
+			t.Errorf("an image for Arm: %+v", before.Verdicts)
+		}
+		if code := post(t, s, "POST", "instances/"+in.id(sc), `{"os":"centos 5.8"}`, nil); code != 200 {
+			t.Fatalf("change: %d", code)
+		}
+		changed := sc.at(i)
+		if after := sc.truth(&changed); after.Verdicts[3] != "incompatible" {
+			t.Errorf("CentOS 5.8 for x86_64: %+v", after.Verdicts)
+		}
+		return
+	}
+	t.Fatal("no running Arm machine of the 8th generation")
+}
+
 func TestReplacedImageChangesInstanceImageAndTruth(t *testing.T) {
 	s := start(t, Options{Instances: 500, Regions: 1})
 	id := onKVM(t, s)

@@ -111,7 +111,7 @@ type TruthOfGuest struct {
 // machineFacts is what the machine adds to the label of the operating system.
 type machineFacts struct {
 	class   machineClass
-	running bool
+	running bool // Running, by an image of the machine's architecture
 }
 
 // judge derives the verdicts of one instance from the label of its operating
@@ -121,7 +121,9 @@ type machineFacts struct {
 //     compatible there, whatever else is known of its system
 //     (observed.running); it proves nothing for another class, and a family of
 //     open class proves nothing. Starting, Stopping and Stopped
-//     instances prove nothing either.
+//     instances prove nothing either, and neither does one whose image is of
+//     another architecture than its machine (Change can bring that about):
+//     one of the two is not what it is said to be.
 //
 //  2. Otherwise the verdict of the operating system stands (the boundary
 //     cases). On SHENLONG 8 it depends on whether the flags of image and
@@ -196,7 +198,8 @@ func judgeOne(slot *slot, machineFacts machineFacts, i int, target machineClass,
 
 // truth is what the generator knows of the instance.
 func (sc *scope) truth(in *instance) Truth {
-	facts := machineFacts{class: in.typ.class(in.ioOptimized), running: in.status == statusRunning}
+	ownArch := (in.slot.kind.arch == "arm64") == (in.typ.arch == "ARM")
+	facts := machineFacts{class: in.typ.class(in.ioOptimized), running: in.status == statusRunning && ownArch}
 	system, guest := in.slot.kind.system(), sc.guest(in)
 	return Truth{
 		Account: sc.account.ID, Region: sc.region.id, InstanceID: in.id(sc), OS: system, Family: system.Family, Version: system.Version,
