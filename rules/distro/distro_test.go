@@ -153,10 +153,58 @@ func TestIdentifyKernel(t *testing.T) {
 		{"5.11.7-200.fc33.x86_64", distro.KernelGuess{Family: "fedora", Version: "33"}},
 		{"11.2-RELEASE-p9", distro.KernelGuess{Family: "freebsd", Version: "11.2"}},
 		{"5.4.0-74-generic", distro.KernelGuess{}},
+		{"3.10.0-1.el0.x86_64", distro.KernelGuess{}},
+		{"3.10.0-1.el1000.x86_64", distro.KernelGuess{}},
 		{"", distro.KernelGuess{}},
 	} {
 		if got := distro.IdentifyKernel(c.in); got != c.want {
 			t.Errorf("%q: %+v", c.in, got)
+		}
+	}
+}
+
+// A kernel's number says whether it is one of Windows, which counts builds, or of Linux:
+// a release of Windows and its build are of one system, and Linux is at 2 to 9.
+func TestWhichKindOfSystemAKernelIsOf(t *testing.T) {
+	linux := distro.System{Family: distro.OtherLinux}
+	for kernel, want := range map[string]distro.System{
+		"2.6.32-431.el6":       linux,
+		"9.1.0-12-generic":     linux,
+		"10.1.0-12-generic":    {},
+		"1.2.13":               {},
+		"6.1.999":              linux,
+		"6.1.1000":             {},
+		"6.1.7601":             {Family: distro.WindowsServer, Version: "2008r2"},
+		"6.1.9200":             {},
+		"11.2-RELEASE-p9":      {},
+		"no kernel of any one": {},
+	} {
+		got := distro.KernelOf(kernel)
+		if got.Family != want.Family || got.Version != want.Version && want.Version != "" {
+			t.Errorf("%q: %+v, want %+v", kernel, got, want)
+		}
+	}
+}
+
+// What a kernel is built for stands in it as a word of its own, in whatever capitals.
+func TestWhatAKernelIsBuiltFor(t *testing.T) {
+	for kernel, want := range map[string]string{
+		"4.18.0-348.el8.aarch64": "arm64",
+		"5.10.0-8-AMD64":         "x86_64",
+		"3.10.0-957.el7.X86_64":  "x86_64",
+		"2.6.18-8.el5.i686":      "i386",
+		"3.13.0-32-generic":      "",
+		"0i386":                  "",
+		"i3860":                  "",
+		"i3869":                  "",
+		"i386a":                  "",
+		"i386z":                  "",
+		"i386A":                  "",
+		"i386Z":                  "",
+		"内核3.10.0-1.el7.x86_64版": "x86_64",
+	} {
+		if got := distro.KernelArch(kernel); got != want {
+			t.Errorf("%q is built for %q, want %q", kernel, got, want)
 		}
 	}
 }
