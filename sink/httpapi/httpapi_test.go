@@ -258,20 +258,22 @@ func TestBadQuestionsAreProblems(t *testing.T) {
 		path   string
 		status int
 	}{
-		"unknown_verdict":      {"/api/v1/instances?verdict=fine", 400},
-		"unknown_target":       {"/api/v1/instances?target=mars", 400},
-		"limit_too_high":       {"/api/v1/instances?limit=100000", 400},
-		"broken_cursor":        {"/api/v1/instances?cursor=%21%21", 400},
-		"foreign_cursor":       {"/api/v1/instances?sort=name&cursor=eyJrIjp7fX0", 400},
-		"parameter_twice":      {"/api/v1/instances?q=a&q=b", 400},
-		"parameter_huge":       {"/api/v1/instances?q=" + strings.Repeat("x", 300), 400},
-		"legacy_not_a_boolean": {"/api/v1/instances?legacy=maybe", 400},
-		"gone_not_a_boolean":   {"/api/v1/instances?gone=maybe", 400},
-		"order_not_known":      {"/api/v1/instances?sort=name&order=up", 400},
-		"no_such_instance":     {"/api/v1/instances/i-none", 404},
-		"no_such_scan":         {"/api/v1/scans/none", 404},
-		"no_such_resource":     {"/api/v2/x", 404},
-		"control_characters":   {"/api/v1/instances/%1b%5b31m", 404},
+		"unknown_verdict":       {"/api/v1/instances?verdict=fine", 400},
+		"unknown_target":        {"/api/v1/instances?target=mars", 400},
+		"limit_too_high":        {"/api/v1/instances?limit=100000", 400},
+		"broken_cursor":         {"/api/v1/instances?cursor=%21%21", 400},
+		"foreign_cursor":        {"/api/v1/instances?sort=name&cursor=eyJrIjp7fX0", 400},
+		"parameter_twice":       {"/api/v1/instances?q=a&q=b", 400},
+		"parameter_huge":        {"/api/v1/instances?q=" + strings.Repeat("x", 300), 400},
+		"legacy_not_a_boolean":  {"/api/v1/instances?legacy=maybe", 400},
+		"gone_not_a_boolean":    {"/api/v1/instances?gone=maybe", 400},
+		"order_not_known":       {"/api/v1/instances?sort=name&order=up", 400},
+		"os_family_never_seen":  {"/api/v1/instances?os_family=nope", 400},
+		"os_version_never_seen": {"/api/v1/instances?os_version=99.99", 400},
+		"no_such_instance":      {"/api/v1/instances/i-none", 404},
+		"no_such_scan":          {"/api/v1/scans/none", 404},
+		"no_such_resource":      {"/api/v2/x", 404},
+		"control_characters":    {"/api/v1/instances/%1b%5b31m", 404},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := w.get(c.path)

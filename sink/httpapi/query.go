@@ -201,7 +201,28 @@ func (l *listing) check(v View) error {
 	if t := l.Filter.Target; t != "" && !slices.Contains(known.Targets, t) {
 		return badQuery("target %q is not one of %s", report.Short(t, 40), strings.Join(known.Targets, ", "))
 	}
+	if err := l.checkSystem(known.Systems); err != nil {
+		return err
+	}
 	return l.scope.Check(known)
+}
+
+// checkSystem refuses a system that the store's history never saw, as the word os of the
+// filter does: an empty list that is complete would say that there is none of a name that
+// was misspelt. systems is nil where they are not known.
+func (l *listing) checkSystem(systems []string) error {
+	family, version := l.Filter.OSFamily, l.Filter.OSVersion
+	if version == filter.NoVersion {
+		version = ""
+	}
+	if systems == nil || slices.ContainsFunc(systems, func(system string) bool {
+		seen, release, _ := strings.Cut(system, " ")
+		return (family == "" || family == seen) && (version == "" || version == release)
+	}) {
+		return nil
+	}
+	asked := strings.TrimSpace(family + " " + version)
+	return badQuery("os_family and os_version: %q is no operating system that this store has ever seen%s", report.Short(asked, 80), filter.Nearest(asked, systems))
 }
 
 // listed is one page of a listing, and what all of it comes to.
