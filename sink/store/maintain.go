@@ -61,12 +61,17 @@ func (db *DB) BackupFile(ctx context.Context, path string) error {
 
 // CompactInPlace puts a copy of the store without free space in its place, after
 // it checked both. Another process never sees anything but one or the other.
-// The store is to be closed afterwards; it takes nothing more. It returns the
-// size of the new file.
+// The store is to be closed afterwards; it takes nothing more. Where the store's
+// path is a link, it stays one, and the file that it leads to is replaced: left where
+// it is, it would look whole and grow old. It returns the size of the new file.
 func (db *DB) CompactInPlace(ctx context.Context) (int64, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	tmp := db.o.Path + ".compact"
+	path, err := filepath.EvalSymlinks(db.o.Path)
+	if err != nil {
+		return 0, fmt.Errorf("compact the store: %w; it is as it was", err)
+	}
+	tmp := path + ".compact"
 	if err := db.writeChecked(ctx, tmp, db.writeDense); err != nil {
 		return 0, fmt.Errorf("compact the store: %w", err)
 	}
@@ -79,14 +84,14 @@ func (db *DB) CompactInPlace(ctx context.Context) (int64, error) {
 		err = db.shut()
 	}
 	if err == nil {
-		err = os.Rename(tmp, db.o.Path)
+		err = os.Rename(tmp, path)
 	}
 	if err != nil {
 		return 0, errors.Join(fmt.Errorf("compact the store: %w; it is as it was", err), os.Remove(tmp))
 	}
 	db.broken = errors.New("the store was replaced by its compacted copy")
-	info, err := os.Stat(db.o.Path)
-	if err := errors.Join(err, syncDir(filepath.Dir(db.o.Path))); err != nil {
+	info, err := os.Stat(path)
+	if err := errors.Join(err, syncDir(filepath.Dir(path))); err != nil {
 		return 0, fmt.Errorf("compact the store: it is compacted, but may come back as it was after a power cut: %w", err)
 	}
 	return info.Size(), nil

@@ -111,6 +111,29 @@ func TestACopyOutlivesTheLossOfAHead(t *testing.T) {
 	}
 }
 
+// A store that is reached by a link is compacted where it lies: the link leads to the
+// new file, and nothing is left of the old one.
+func TestALinkToAStoreStaysOne(t *testing.T) {
+	t.Parallel()
+	path := filled(t)
+	link := filepath.Join(t.TempDir(), "store.db")
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	db := open(t, link, newJudge("a", oldOnes))
+	size, err := db.CompactInPlace(t.Context())
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link became %v, %v", info, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != size {
+		t.Errorf("the file behind it: %v, %v, want %d bytes", info, err, size)
+	}
+	onlyFile(t, path)
+}
+
 func TestCompactInPlace(t *testing.T) {
 	t.Parallel()
 	path := filled(t)
