@@ -65,6 +65,7 @@ func TestStandings(t *testing.T) {
 		{Debian, "99", "", NoRelease},
 		{Ubuntu, "12.04", "", Listed},
 		{Ubuntu, "12.05", "", NoRelease},
+		{Ubuntu, "26.10", "", NewMajor}, // a row behind that of 26.04
 		{Ubuntu, "27.04", "", NewMajor},
 		{Ubuntu, "30.04", "", NoRelease},
 		{SLES, "11", "4", Listed},
@@ -80,6 +81,7 @@ func TestStandings(t *testing.T) {
 		{WindowsServer, "2019r2", "", NoRelease},
 		{WindowsServer, "2028", "", NewMajor},
 		{WindowsClient, "xp", "", Listed},
+		{WindowsClient, "95", "", Listed},
 		{WindowsClient, "2003", "", NoRelease},
 		{Kylin, "V10", "3", Listed},
 		{Kylin, "V12", "", NoRelease},
@@ -88,6 +90,23 @@ func TestStandings(t *testing.T) {
 	} {
 		if got := StandingOf(c.family, "", c.version, c.sp); got != c.want {
 			t.Errorf("%s %s sp %q: standing %d, want %d", c.family, c.version, c.sp, got, c.want)
+		}
+	}
+}
+
+// A snapshot of Tumbleweed is a day, and of nothing else is a day a release.
+func TestSnapshotsOfTumbleweed(t *testing.T) {
+	for _, c := range []struct {
+		edition, version string
+		want             Standing
+	}{
+		{"tumbleweed", "20240101", Listed},
+		{"tumbleweed", "2024", NoRelease},
+		{"tumbleweed", "99.1", NoRelease},
+		{"", "20240101", NoRelease},
+	} {
+		if got := StandingOf(OpenSUSE, c.edition, c.version, ""); got != c.want {
+			t.Errorf("edition %q, version %s: standing %d, want %d", c.edition, c.version, got, c.want)
 		}
 	}
 }
