@@ -58,6 +58,11 @@ func TestWhatAllEvidenceTogetherSays(t *testing.T) {
 		{Observation{Release: "7.9"}, `unknown ""`},
 		{Observation{Kernel: "3.10.0-957.el7.x86_64"}, `other-linux "7" edition el arch x86_64 kernel 3.10.0-957.el7.x86_64 from guest`},
 		{Observation{OSName: "CentOS 7.9", Kernel: "3.13.0-32-generic"}, `centos "7.9" kernel 3.13.0-32-generic from instance`},
+		{Observation{Kernel: "10.0.17763"}, `unknown "" kernel 10.0.17763`},
+		{Observation{Release: "CentOS Linux release 7.9", Kernel: "10.0.17763"}, `centos "7.9" kernel 10.0.17763 from guest settled`},
+		{Observation{Kernel: "11.2-RELEASE-p9", ImageKernel: "5.11.7-200.fc33.x86_64"}, `freebsd "11.2" arch x86_64 kernel 11.2-RELEASE-p9 from guest | or fedora "33" | family: fedora, not freebsd, by image`},
+		{Observation{OSName: "CentOS 7.9", Kernel: "3.13.0-32-generic", ImageKernel: "10.0.17763"}, `centos "7.9" kernel 3.13.0-32-generic from instance | or windows-server "2019" | family: windows-server, not centos, by image`},
+		{Observation{OSName: "CentOS 7.9 64位", Kernel: "3.10.0-957.el7.x86_64", ImageKernel: "3.10.0-957.el7.aarch64"}, `centos "7.9" arch x86_64 kernel 3.10.0-957.el7.x86_64 from instance | arch: arm64, not x86_64, by image`},
 		{Observation{OSName: "Debian 9", Kernel: "3.10.0-957.el7.x86_64"}, `debian "9" arch x86_64 kernel 3.10.0-957.el7.x86_64 from instance | or other-linux "7" edition el | family: an Enterprise Linux kernel, not debian, by guest`},
 		{Observation{OSName: "Alibaba Cloud Linux 2", Kernel: "4.19.91-23.el7.x86_64"}, `alinux "2" arch x86_64 kernel 4.19.91-23.el7.x86_64 from instance`},
 		{Observation{OSName: "CentOS 7", Kernel: "3.10.0-957.el7.x86_64"}, `centos "7" arch x86_64 kernel 3.10.0-957.el7.x86_64 from guest`},
@@ -195,12 +200,16 @@ func TestWhatIsSaidInFull(t *testing.T) {
 // set aside by the full name.
 func TestWhichSystemIsTheOlderTwin(t *testing.T) {
 	suse, red := claim{Guess: distro.Guess{Family: distro.SLES, Version: "12", ServicePack: "3"}}, claim{Guess: distro.Guess{Family: distro.RHEL, Version: "9"}}
+	bare := claim{Guess: distro.Guess{Family: distro.SLES, Version: "12"}}
 	for name, c := range map[string]struct {
 		said   *claim
 		system distro.System
 		want   bool
 	}{
 		"openSUSE of the number":       {&suse, distro.System{Family: distro.OpenSUSE, Version: "12.3"}, true},
+		"openSUSE without its minor":   {&suse, distro.System{Family: distro.OpenSUSE, Version: "12"}, false},
+		"openSUSE of a bare number":    {&bare, distro.System{Family: distro.OpenSUSE, Version: "12"}, true},
+		"openSUSE of another number":   {&bare, distro.System{Family: distro.OpenSUSE, Version: "11"}, false},
 		"openSUSE of another":          {&suse, distro.System{Family: distro.OpenSUSE, Version: "12.2"}, false},
 		"another system of the number": {&suse, distro.System{Family: distro.Debian, Version: "12.3"}, false},
 		"Red Hat Linux of the number":  {&red, distro.System{Family: distro.OtherLinux, Edition: "red-hat-linux", Version: "9"}, true},
