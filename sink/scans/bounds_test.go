@@ -655,3 +655,24 @@ func TestWhatIsDatedLaterThanALimitIsDatedAtIt(t *testing.T) {
 		t.Errorf("%+v", bare)
 	}
 }
+
+// An announcement that comes in parts names its accounts where one part says so, and a
+// failure has the name of an account only where that is the failure which was told of it.
+func TestAnAccountWithoutAnIDHasTheNameOfItsOwnFailure(t *testing.T) {
+	s := New("s", event.KindScan)
+	lab, other := record.Failure{API: "GetCallerIdentity", Error: "refused"}, record.Failure{API: "AssumeRole", Error: "refused"}
+	first := planned(100)
+	first.More, first.Named, first.Failed = true, true, []record.Failure{lab, other}
+	first.Unidentified = []event.Unidentified{{Name: "lab", Failure: lab}}
+	s.Plan(first, 0)
+	if s.Plan(planned(100), 0); !s.Named {
+		t.Error("a later part took back that the accounts were named")
+	}
+	names := map[string]string{}
+	for _, row := range s.Report().Scopes {
+		names[row.Failures[0].API] = row.AccountName
+	}
+	if len(names) != 2 || names["GetCallerIdentity"] != "lab" || names["AssumeRole"] != "" {
+		t.Errorf("names by failure: %v", names)
+	}
+}
