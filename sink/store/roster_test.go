@@ -204,32 +204,46 @@ func TestWhatFailedOfNoKnownAccountIsNotLeftOutOfTheTotals(t *testing.T) {
 		}
 		return out
 	}
-	const read, bad = "prod/cn-hangzhou complete", "/ failed: account bad: the key is not known"
+	const ok, bad = "prod/cn-hangzhou complete", "/ failed: account bad: the key is not known"
 	scan("s1", 10, cause)
 	for name, c := range map[string]struct {
 		filter store.Filter
 		want   []string
 	}{
-		"everything":             {store.Filter{}, []string{bad, read}},
-		"an account":             {store.Filter{Account: "prod"}, []string{read}},
-		"an account by its word": {store.Filter{Scope: scopeOf(t, "account=prod")}, []string{read}},
-		"a region":               {store.Filter{Scope: scopeOf(t, "region=cn-hangzhou")}, []string{bad, read}},
+		"everything":             {store.Filter{}, []string{bad, ok}},
+		"an account":             {store.Filter{Account: "prod"}, []string{ok}},
+		"an account by its word": {store.Filter{Scope: scopeOf(t, "account=prod")}, []string{ok}},
+		"a region":               {store.Filter{Scope: scopeOf(t, "region=cn-hangzhou")}, []string{bad, ok}},
 	} {
 		if diff := cmp.Diff(c.want, scopes(c.filter)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
 	scan("s2", 100)
-	if diff := cmp.Diff([]string{read}, scopes(store.Filter{})); diff != "" {
+	if diff := cmp.Diff([]string{ok}, scopes(store.Filter{})); diff != "" {
 		t.Errorf("after a scan without it: %s", diff)
 	}
 	scan("s3", 100, cause) // of the same time, and later ended
-	if diff := cmp.Diff([]string{bad, read}, scopes(store.Filter{})); diff != "" {
+	if diff := cmp.Diff([]string{bad, ok}, scopes(store.Filter{})); diff != "" {
 		t.Errorf("after a scan of the same time: %s", diff)
 	}
 	scan("s4", 100)
-	if diff := cmp.Diff([]string{read}, scopes(store.Filter{})); diff != "" {
+	if diff := cmp.Diff([]string{ok}, scopes(store.Filter{})); diff != "" {
 		t.Errorf("after one without it: %s", diff)
+	}
+	scan("s5", 50, cause)
+	if diff := cmp.Diff([]string{ok}, scopes(store.Filter{})); diff != "" {
+		t.Errorf("after an older one that ended later: %s", diff)
+	}
+	other := record.Failure{API: "GetCallerIdentity", Class: "credentials", Error: "account typo: the key is not known"}
+	named := about("s6", 200, prod, hangzhou)
+	named.Named, named.Failed = true, []record.Failure{other}
+	named.Unidentified = []event.Unidentified{{Name: "typo", Failure: other}}
+	apply(t, db, s.put(named))
+	apply(t, db, s.put(read("s6", hangzhou, 200, machine{id: "i-1", os: "debian 12"})...))
+	scan("s7", 150, cause) // began before, and looked at what the scan of named accounts did not
+	if diff := cmp.Diff([]string{"/ failed: account typo: the key is not known", bad, ok}, scopes(store.Filter{})); diff != "" {
+		t.Errorf("after one of named accounts that is newer and ended before: %s", diff)
 	}
 }
 

@@ -423,30 +423,36 @@ func (a *applier) endScopes(state *scans.Scan, final *record.Scan) error {
 }
 
 // keepUnidentified keeps what a scan failed of before it was known of which account. A
-// scan that looked at every account knows all of it. One of named accounts knows of these
-// alone, and one whose request could not be read of none: what was known of the others
-// stays, or a report would be complete without them.
+// scan that looked at every account knows all of it, but for what a newer one told. One of
+// named accounts knows of these alone, and one whose request could not be read of none:
+// what was known of the others stays, or a report would be complete without them.
 func (a *applier) keepUnidentified(state *scans.Scan, failed []event.Unidentified, at time.Time) {
-	had, epoch := a.db.meta.Unidentified, state.Epoch.UnixNano()
-	if had != nil && epoch < had.Epoch && state.Planned {
+	var had unidentified
+	if a.db.meta.Unidentified != nil {
+		had = *a.db.meta.Unidentified
+	}
+	epoch, all := state.Epoch.UnixNano(), state.Planned && !state.Named
+	if state.Planned && epoch < had.Epoch {
 		return
 	}
-	if had != nil && (state.Named || !state.Planned) {
+	older := epoch < had.Newest
+	if !all || older {
 		kept := slices.DeleteFunc(slices.Clone(had.Failed), func(was event.Unidentified) bool {
-			identified := was.Name != "" && slices.ContainsFunc(state.Accounts, func(x record.AccountLabel) bool { return x.Name == was.Name })
+			identified := !older && was.Name != "" && slices.ContainsFunc(state.Accounts, func(x record.AccountLabel) bool { return x.Name == was.Name })
 			return identified || slices.ContainsFunc(failed, func(now event.Unidentified) bool {
 				return now.Name == was.Name && now.Failure.API == was.Failure.API && now.Failure.Class == was.Failure.Class
 			})
 		})
-		if len(failed) == 0 && len(kept) == len(had.Failed) {
+		if !all && len(failed) == 0 && len(kept) == len(had.Failed) {
 			return
 		}
 		failed = append(kept, failed...)
 	}
-	a.db.meta.Unidentified = nil
-	if len(failed) > 0 {
-		a.db.meta.Unidentified = &unidentified{ScanID: state.ID, Epoch: epoch, EndedAt: at, Failed: failed}
+	next := &unidentified{ScanID: state.ID, Epoch: had.Epoch, Newest: max(had.Newest, epoch), EndedAt: at, Failed: failed}
+	if all { // also where nothing failed: an older scan that ends later says nothing then
+		next.Epoch = epoch
 	}
+	a.db.meta.Unidentified = next
 }
 
 // storeScans writes what the running scans have come to.

@@ -46,7 +46,8 @@ type AccountStatus struct {
 // keys do not tell whose they are, by its name, or a list of accounts, which has none.
 type unidentified struct {
 	ScanID  string               `json:"scan_id"`
-	Epoch   int64                `json:"epoch"`
+	Epoch   int64                `json:"epoch"`  // of the newest scan of all accounts; 0 is none
+	Newest  int64                `json:"newest"` // of the newest scan that told of any
 	EndedAt time.Time            `json:"ended_at"`
 	Failed  []event.Unidentified `json:"failed"`
 }
