@@ -126,7 +126,7 @@ func (w *Worker) heard(ctx context.Context, reader *outcome.Reader, page *event.
 	if w.Consoles != nil {
 		others = hungOf(page, beside(page, hanging))
 	}
-	if len(list)+len(others) == 0 {
+	if len(list) == 0 && len(others) == 0 {
 		return nil
 	}
 	asking, span := trace.Start(ctx, "ask for guests", trace.Int("shenscan.profiles", len(hanging)))
